@@ -1,0 +1,1 @@
+"""The database broker: Dramatiq's contract, kept by the ledger."""

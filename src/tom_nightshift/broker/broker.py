@@ -1,0 +1,174 @@
+"""Dramatiq's ``Broker`` over the rows of jobs.
+
+Delayed jobs stay in the database until they are due, so there are no delay queues, and none of the consumer threads that
+Dramatiq would start for them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from dramatiq import Actor, Broker, Message, Middleware, Worker
+from dramatiq.errors import ActorNotFound, QueueJoinTimeout, QueueNotFound
+from dramatiq.middleware import Retries
+
+from tom_nightshift import events
+from tom_nightshift.broker.consumer import MailboxConsumer
+from tom_nightshift.broker.inline import InlineSavepoint, run_here
+from tom_nightshift.ledger import capture, enqueue, options
+from tom_nightshift.ledger.dispatcher import Dispatcher
+from tom_nightshift.ledger.reporter import Reporter
+from tom_nightshift.ledger.session import callers_transaction
+
+LOOK_AGAIN = 0.02
+"""Seconds between looks while ``join`` waits."""
+
+
+class DatabaseBroker(Broker):
+    """A broker whose queue is the table of jobs.
+
+    Parameters:
+        middleware: Dramatiq middleware, outermost first.
+        runs_here: says at each enqueue whether the job is to run at once where it was asked for.
+    """
+
+    def __init__(
+        self, middleware: list[Middleware] | None = None, *, runs_here: Callable[[], bool] = lambda: False
+    ) -> None:
+        super().__init__(middleware=[_WorkerBoot(), *(middleware or []), InlineSavepoint()])
+        self.runs_here = runs_here
+        self.dispatcher: Dispatcher | None = None
+
+    @property
+    def has_retries(self) -> bool:
+        """Whether Dramatiq's Retries is among the middleware."""
+        return any(isinstance(middleware, Retries) for middleware in self.middleware)
+
+    def declare_actor(self, actor: Actor[Any, Any]) -> None:
+        """Declare a task.
+
+        Raises:
+            OptionRefused: an option's value cannot be used.
+        """
+        options.settle(actor)
+        super().declare_actor(actor)
+
+    def declare_queue(self, queue_name: str) -> None:
+        """Declare a queue: a name in the rows, and a consumer in each worker."""
+        if queue_name not in self.queues:
+            self.emit_before("declare_queue", queue_name)
+            self.queues[queue_name] = None
+            self.emit_after("declare_queue", queue_name)
+
+    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
+        """Write the job's row in the caller's transaction.
+
+        Parameters:
+            delay: milliseconds until the job may begin.
+
+        Raises:
+            ArgumentsRefused: the arguments do not fit the task, cannot be stored, or are too large.
+        """
+        message = message.copy()
+        message.options.pop("eta", None)
+        self.emit_before("enqueue", message, delay)
+        if enqueue.is_retry(message):
+            enqueue.record_retry(message, (delay or 0) / 1000)
+        else:
+            message = self._write(message, delay)
+        self.emit_after("enqueue", message, delay)
+        return message
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 30_000) -> MailboxConsumer:
+        """A consumer of a queue: a mailbox that the process's dispatcher fills.
+
+        Raises:
+            QueueNotFound: no task was declared on this queue.
+        """
+        if queue_name not in self.queues:
+            raise QueueNotFound(queue_name)
+        assert self.dispatcher is not None, "a worker boots before it consumes"
+        return MailboxConsumer(self, self.dispatcher, queue_name, timeout)
+
+    def flush(self, queue_name: str) -> None:
+        """Drop the jobs of a queue that have not begun."""
+        with callers_transaction() as sql:
+            sql.run("DELETE FROM tom_nightshift_job WHERE state = 'waiting' AND queue = %s", [queue_name])
+
+    def flush_all(self) -> None:
+        """Drop all jobs that have not begun."""
+        for queue_name in self.queues:
+            self.flush(queue_name)
+
+    def join(self, queue_name: str, *, timeout: int | None = None) -> None:
+        """Wait until every job of a queue is final (for tests).
+
+        Raises:
+            QueueJoinTimeout: some were not, after ``timeout`` milliseconds.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout / 1000
+        while self._open_jobs(queue_name):
+            if deadline is not None and time.monotonic() > deadline:
+                raise QueueJoinTimeout(queue_name)
+            time.sleep(LOOK_AGAIN)
+
+    def known_tasks(self) -> list[str]:
+        """The names of the tasks that this process can run."""
+        return sorted(self.actors)
+
+    def boot(self, threads: int) -> None:
+        """Become the broker of a worker process that has so many threads."""
+        capture.install(prints=False)
+        events.results_are_kept()
+        reporter = Reporter()
+        self.dispatcher = Dispatcher(threads, self.known_tasks, reporter)
+        reporter.start()
+        self.dispatcher.start()
+
+    def shut_down(self) -> None:
+        """Write what is left to write, and end the threads of ``boot``."""
+        if self.dispatcher is not None:
+            self.dispatcher.stop()
+            self.dispatcher.reporter.stop()
+
+    def _write(self, message: Message[Any], delay: int | None) -> Message[Any]:
+        job_id, written = enqueue.write_row(message, self._actor(message.actor_name), _seconds(delay))
+        if self.runs_here():
+            run_here(self, [job_id])
+        return written
+
+    def _actor(self, name: str) -> Actor[Any, Any] | None:
+        try:
+            return self.get_actor(name)
+        except ActorNotFound:
+            return None
+
+    def _open_jobs(self, queue_name: str) -> bool:
+        with callers_transaction() as sql:
+            return bool(
+                sql.rows(
+                    "SELECT 1 FROM tom_nightshift_job WHERE state IN ('waiting', 'running') AND queue = %s LIMIT 1",
+                    [queue_name],
+                )
+            )
+
+
+class _WorkerBoot(Middleware):
+    """Starts and ends the broker's own threads with Dramatiq's worker, whoever starts that."""
+
+    def before_worker_boot(self, broker: Any, worker: Worker) -> None:
+        broker.boot(worker.worker_threads)
+
+    def before_worker_shutdown(self, broker: Any, worker: Worker) -> None:
+        broker.dispatcher.stop_claiming()
+
+    def after_worker_shutdown(self, broker: Any, worker: Worker) -> None:
+        broker.shut_down()
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
+
+

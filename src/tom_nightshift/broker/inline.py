@@ -1,0 +1,131 @@
+"""Jobs that run where they were asked for: eager mode, and ``testing.drain()``.
+
+Dramatiq's own code processes the message, in the calling thread and on its connection, so every middleware sees what it sees
+in a worker. The task runs in a savepoint: what a failed one wrote is gone, and its row says why.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from queue import PriorityQueue
+from typing import Any
+
+from django.db import transaction
+from dramatiq import Message
+from dramatiq.middleware import Middleware
+from dramatiq.worker import ConsumerThread, WorkerThread
+
+from tom_nightshift.broker.consumer import OutcomeConsumer, job_message
+from tom_nightshift.ledger import capture, moves, outcomes
+from tom_nightshift.ledger.attempt import Attempt, current
+from tom_nightshift.ledger.dispatcher import attempt_from_row
+from tom_nightshift.ledger.hooks import JobMessage
+from tom_nightshift.ledger.outcomes import Outcome
+from tom_nightshift.ledger.rescue import IN_THE_REQUEST
+from tom_nightshift.ledger.session import callers_transaction, jobs_alias
+from tom_nightshift.states import State
+
+MOST_ATTEMPTS = 100
+"""A job that asks for more attempts than this in one call is left waiting."""
+
+
+def run_here(broker: Any, job_ids: Iterable[int]) -> int:
+    """Run jobs now, each until it is final; delays are not waited for. The number of attempts made."""
+    capture.install(prints=False)
+    return sum(_run_until_final(broker, job_id) for job_id in job_ids)
+
+
+def drain(broker: Any) -> int:
+    """Run everything that waits, and what that asks for, until nothing does. The number of attempts made."""
+    attempts = 0
+    while job_ids := _waiting_jobs():
+        made = run_here(broker, job_ids)
+        if not made:
+            break
+        attempts += made
+    return attempts
+
+
+def _run_until_final(broker: Any, job_id: int) -> int:
+    for number in range(MOST_ATTEMPTS):
+        with callers_transaction() as sql:
+            row = moves.claim_one(sql, IN_THE_REQUEST, job_id)
+        if row is None:
+            return number
+        outcome = _run(broker, *attempt_from_row(row))
+        if outcome.state != State.WAITING or outcome.reason == "parked":
+            return number + 1
+    return MOST_ATTEMPTS
+
+
+def _run(broker: Any, attempt: Attempt, encoded: bytes) -> Outcome:
+    consumer = _InlineConsumer(broker)
+    outer = current.get()
+    message = InlineMessage(job_message(attempt, encoded)._message, attempt)
+    try:
+        _process(broker, consumer, message)
+    finally:
+        message.savepoint.close()
+        current.set(outer)
+    assert consumer.outcome is not None
+    return consumer.outcome
+
+
+def _process(broker: Any, consumer: _InlineConsumer, message: Any) -> None:
+    """Have Dramatiq's worker code process one message in this thread; neither thread is started."""
+    work: PriorityQueue[Any] = PriorityQueue()
+    queue_name = message.queue_name
+    door = ConsumerThread(broker=broker, queue_name=queue_name, prefetch=1, work_queue=work, worker_timeout=1)
+    door.consumer = consumer
+    door.handle_message(message)
+    if not work.empty():
+        work.get()
+        WorkerThread(
+            broker=broker, consumers={queue_name: door}, work_queue=work, worker_timeout=1
+        ).process_message(message)
+
+
+class _InlineConsumer(OutcomeConsumer):
+    """Writes the outcome at once, on the caller's connection."""
+
+    outcome: Outcome | None = None
+
+    def end(self, attempt: Attempt, outcome: Outcome) -> None:
+        attempt.close_reports()
+        self.outcome = outcome
+        with callers_transaction() as sql:
+            outcomes.write(sql, attempt, outcome)
+
+
+class InlineMessage(JobMessage):
+    """A message that is processed where it was sent."""
+
+    def __init__(self, message: Message[Any], attempt: Attempt) -> None:
+        super().__init__(message, attempt)
+        self.savepoint = contextlib.ExitStack()
+
+
+class InlineSavepoint(Middleware):
+    """Innermost: opens a savepoint before such a task and ends it after, by how the task ended."""
+
+    def before_process_message(self, broker: Any, message: Any) -> None:
+        if isinstance(message, InlineMessage):
+            message.savepoint.enter_context(transaction.atomic(using=jobs_alias()))
+
+    def after_process_message(
+        self, broker: Any, message: Any, *, result: Any = None, exception: BaseException | None = None
+    ) -> None:
+        if isinstance(message, InlineMessage):
+            if exception is not None:
+                transaction.set_rollback(True, using=jobs_alias())
+            message.savepoint.close()
+
+
+def _waiting_jobs() -> list[int]:
+    with callers_transaction() as sql:
+        rows = sql.rows(
+            "SELECT id FROM tom_nightshift_job WHERE state = 'waiting' AND hold IN ('', 'until') "
+            "ORDER BY priority, ord, id"
+        )
+    return [job_id for (job_id,) in rows]

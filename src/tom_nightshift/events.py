@@ -1,0 +1,126 @@
+"""Everything Nightshift says: one function an event, the only place that writes to the log.
+
+Each writes one line to the logger ``nightshift``. The list of functions is the list of events.
+"""
+
+from __future__ import annotations
+
+import logging
+
+logger = logging.getLogger("nightshift")
+
+
+def worker_started(name: str, threads: int, queues: str) -> None:
+    """A worker process is ready for jobs."""
+    logger.info("worker %s is ready: %d threads, %s", name, threads, queues)
+
+
+def worker_stopped(name: str) -> None:
+    """A worker process has ended in good order."""
+    logger.info("worker %s has stopped", name)
+
+
+def worker_declared_dead(name: str) -> None:
+    """This worker found that others took it for dead: its jobs have been given to others."""
+    logger.warning("worker %s was taken for dead by another worker; it registers anew", name)
+
+
+def worker_found_dead(name: str, jobs: int) -> None:
+    """Another worker died; its jobs were returned."""
+    logger.warning("worker %s is dead; %d of its jobs returned", name, jobs)
+
+
+def job_lost_by_worker(job_id: int, number: int) -> None:
+    """An engine fault: a row said that this worker runs it, and no thread of it does."""
+    logger.error("engine fault: job %d (attempt %d) was held by no thread of this worker; it was put back", job_id, number)
+
+
+def job_started(job_id: int, task: str, number: int) -> None:
+    """A thread begins an attempt of a job."""
+    logger.debug("job %d: %s, attempt %d begins", job_id, task, number)
+
+
+def job_moved(job_id: int, task: str, state: str, words: str) -> None:
+    """An attempt of a job has ended and its row says how."""
+    logger.info("job %d: %s %s%s", job_id, task, state, f": {words}" if words else "")
+
+
+def late_outcome(job_id: int, number: int, words: str) -> None:
+    """An attempt ended after its job had been given to another."""
+    logger.warning("job %d: attempt %d came too late (%s); another attempt has the job", job_id, number, words)
+
+
+def database_away(error: BaseException, seconds: float) -> None:
+    """The database did not answer; the worker waits and tries again."""
+    logger.warning("the database does not answer (%s); trying again in %.0f s", first_line(error), seconds)
+
+
+def database_back() -> None:
+    """The database answers again."""
+    logger.info("the database answers again")
+
+
+def loop_failed(name: str, error: BaseException) -> None:
+    """A background loop met an error; it goes on."""
+    logger.error("%s: %s", name, first_line(error), exc_info=error)
+
+
+def broken_message(job_id: int, error: BaseException) -> None:
+    """A row's message could not be read."""
+    logger.error("job %d: its message cannot be read: %s", job_id, first_line(error))
+
+
+def transaction_left_open(task: str) -> None:
+    """A task returned inside a transaction of its own making; what it wrote there was rolled back."""
+    logger.warning("task %s left a database transaction open; it was rolled back", task)
+
+
+def process_started(pid: int, number: int, count: int) -> None:
+    """The supervisor forked a worker process."""
+    logger.info("process %d started (%d of %d)", pid, number, count)
+
+
+def process_ended(pid: int, how: str, seconds: float) -> None:
+    """A worker process ended on its own; another takes its place."""
+    logger.warning("process %d %s; starting another in %.1f s", pid, how, seconds)
+
+
+def supervisor_ends(signal_name: str) -> None:
+    """The supervisor was told to end."""
+    logger.info("%s: letting running jobs finish", signal_name)
+
+
+def sqlite_not_in_wal(words: str) -> None:
+    """The SQLite file could not be switched to its write-ahead log now; it is tried again."""
+    logger.debug("SQLite stays in rollback mode for now: %s", words)
+
+
+def registration_refused(words: str) -> None:
+    """The TOM refused a part of Nightshift at start-up; the TOM works on without it."""
+    logger.warning("%s", words)
+
+
+def upload_in_request(name: str) -> None:
+    """An upload was read in the request because no worker is alive."""
+    logger.warning("no worker is alive: %s was read in the request", name)
+
+
+def first_line(error: BaseException) -> str:
+    """An error in one line: its class and the first line of its message."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+class _KeptResults(logging.Filter):
+    """Drops Dramatiq's warning that a return value was discarded: the row keeps it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "returned a value that is not None" not in str(record.msg)
+
+
+def results_are_kept() -> None:
+    """From now on Dramatiq does not warn that return values are discarded."""
+    logging.getLogger("dramatiq.worker.WorkerThread").addFilter(_KEPT_RESULTS)
+
+
+_KEPT_RESULTS = _KeptResults()

@@ -1,0 +1,49 @@
+"""Every error Nightshift raises on purpose.
+
+::
+
+    NightshiftError
+    ├── SettingsRefused            a key of NIGHTSHIFT is unknown or has a value that cannot be used
+    ├── OptionRefused              a task was declared with options that contradict one another
+    ├── ArgumentsRefused           the arguments of a call do not fit the task, or cannot be stored
+    ├── StopRequested              raised inside a task by progress() and checkpoint(): somebody asked it to stop
+    └── TaskError                  raised by a task: a sentence for the astronomer
+        └── Withdrawn              raised by a task: what the job was about has gone, so the job is stopped
+
+The message of each says what was wrong, with the value, and what to do.
+"""
+
+from __future__ import annotations
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+class NightshiftError(Exception):
+    """Something Nightshift says on purpose."""
+
+
+class SettingsRefused(NightshiftError, ImproperlyConfigured):
+    """A key of ``NIGHTSHIFT`` is unknown or has a value that cannot be used."""
+
+
+class OptionRefused(NightshiftError):
+    """A task was declared with options that contradict one another."""
+
+
+class ArgumentsRefused(NightshiftError):
+    """The arguments of a call do not fit the task, or cannot be stored."""
+
+
+class StopRequested(NightshiftError):
+    """Raised inside a task by ``progress()`` and ``checkpoint()`` once somebody asked the job to stop."""
+
+
+class TaskError(NightshiftError):
+    """Raised by a task to fail with a sentence that an astronomer understands.
+
+    The sentence is shown on the job's page as it is, without a traceback.
+    """
+
+
+class Withdrawn(TaskError):
+    """Raised by a task when what the job was about has gone: the job ends as *stopped*, with this sentence."""

@@ -1,0 +1,90 @@
+"""One attempt as the process that runs it knows it: the token, what is reported, how it ended.
+
+The attempt that the calling thread is running is kept in a context variable, so that log lines and ``progress()`` find it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from dramatiq import Message
+
+from tom_nightshift.conf import get_settings
+from tom_nightshift.ledger.logbuffer import LogBuffer
+
+
+@dataclass(slots=True)
+class Retry:
+    """Dramatiq asked that the very message being run be enqueued again."""
+
+    message: Message[Any]
+    delay: float
+    """Seconds."""
+
+
+@dataclass(slots=True)
+class Reports:
+    """What a task has said and the row does not know yet."""
+
+    done: float | None = None
+    total: float | None = None
+    note: str = ""
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    saved: dict[str, Any] = field(default_factory=dict)
+    changed: bool = False
+    closed: bool = False
+    """Once closed, only the statement that ends the attempt may write."""
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """One attempt. ``(job_id, number)`` is the token that every write of it carries."""
+
+    job_id: int
+    number: int
+    task: str
+    queue: str
+    title: str = ""
+    message_id: str = ""
+    owner_id: int | None = None
+    root: int | None = None
+    failures: int = 0
+    losses: int = 0
+    reports: Reports = field(default_factory=Reports)
+    log: LogBuffer = field(default_factory=lambda: LogBuffer(get_settings().log_bytes))
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    """Held while reports are taken to the database, so that the end of the attempt comes after them."""
+
+    stop_requested: bool = False
+    begun: float | None = None
+    """``time.monotonic()`` when a thread began it."""
+
+    value: Any = None
+    exception: BaseException | None = None
+    traceback: str = ""
+    retry: Retry | None = None
+    skipped: bool = False
+    warnings: list[str] = field(default_factory=list)
+    made: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def token(self) -> tuple[int, int]:
+        """(row id, attempt)."""
+        return self.job_id, self.number
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        return 0.0 if self.begun is None else time.monotonic() - self.begun
+
+    def close_reports(self) -> None:
+        """From here on only the statement that ends the attempt writes; waits for a write that is under way."""
+        with self.lock:
+            self.reports.closed = True
+
+
+current: ContextVar[Attempt | None] = ContextVar("nightshift_attempt", default=None)

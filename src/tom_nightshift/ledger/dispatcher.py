@@ -1,0 +1,221 @@
+"""The one thread of a worker process that claims jobs and writes their outcomes.
+
+Worker threads hand outcomes over; one transaction writes those and claims the next jobs. A process claims at most as many
+jobs as it has free threads, over all its queues: nothing is claimed ahead.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tom_nightshift import events
+from tom_nightshift.ledger import moves, outcomes
+from tom_nightshift.ledger.attempt import Attempt
+from tom_nightshift.ledger.bell import Bell
+from tom_nightshift.ledger.outcomes import Outcome
+from tom_nightshift.ledger.presence import Presence
+from tom_nightshift.ledger.reporter import Reporter
+from tom_nightshift.ledger.session import AWAY, OwnConnection
+
+POLL = 1.0
+"""Seconds between looks for jobs that nobody rang for."""
+
+WAIT_FOR_COMMIT = 0.05
+"""An attempt longer than this, in seconds, waits until its outcome is committed before its thread goes on."""
+
+Mailbox = queue.SimpleQueue[tuple[Attempt, bytes]]
+
+
+@dataclass(slots=True, eq=False)
+class HandedOver:
+    """An outcome on its way to its row."""
+
+    attempt: Attempt
+    outcome: Outcome
+    written: threading.Event = field(default_factory=threading.Event)
+
+
+class Dispatcher(threading.Thread):
+    """Owns the connection, the claim and the flush of one worker process.
+
+    Parameters:
+        threads: how many jobs may be in hand at a time.
+        known_tasks: gives the names of the tasks that this process can run.
+    """
+
+    def __init__(self, threads: int, known_tasks: Callable[[], list[str]], reporter: Reporter) -> None:
+        super().__init__(name="nightshift-dispatcher", daemon=True)
+        self.threads = threads
+        self.known_tasks = known_tasks
+        self.reporter = reporter
+        self.presence = Presence(threads)
+        self.connection = OwnConnection()
+        self.bell = Bell()
+        self.mailboxes: dict[str, Mailbox] = {}
+        self.in_hand: dict[moves.Token, Attempt] = {}
+        self.registered = threading.Event()
+        self.anew = False
+        """Set by the heartbeat when others took this worker for dead: register under a new name."""
+
+        self._handed_over: deque[HandedOver] = deque()
+        self._claiming = True
+        self._stopping = False
+        self._away_since: float | None = None
+
+    def open_mailbox(self, queue_name: str) -> Mailbox:
+        """From now on jobs of this queue are claimed and put into the mailbox returned."""
+        mailbox = self.mailboxes.setdefault(queue_name, queue.SimpleQueue())
+        self.bell.ring_here()
+        return mailbox
+
+    def hand_over(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Take over how an attempt ended. Long attempts wait until it is committed."""
+        self.reporter.forget(attempt)
+        handed = HandedOver(attempt, outcome)
+        self._handed_over.append(handed)
+        self.bell.ring_here()
+        if attempt.seconds > WAIT_FOR_COMMIT and threading.current_thread() is not self:
+            while self.is_alive() and not handed.written.wait(1.0):
+                pass
+
+    def stop_claiming(self) -> None:
+        """Claim nothing more; outcomes are still written."""
+        self._claiming = False
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """End the thread once every outcome handed over is written, at most after so many seconds."""
+        self._stopping = True
+        self._claiming = False
+        self.bell.ring_here()
+        if self.is_alive():
+            self.join(timeout)
+
+    def run(self) -> None:
+        self.bell.hang()
+        while not (self._stopping and not self._handed_over):
+            worked = self._turn_safely()
+            if not worked and not self._stopping:
+                self.bell.wait(self._patience())
+        self._turn_safely(last=True)
+        self.connection.close()
+
+    def _turn_safely(self, last: bool = False) -> bool:
+        """One turn; while the database is away, wait and say so. True if there may be more to do at once."""
+        try:
+            worked = self._sign_off() if last else self._turn()
+        except AWAY as error:
+            self._wait_for_database(error)
+            return not last
+        if self._away_since is not None:
+            self._away_since = None
+            events.database_back()
+        return worked
+
+    def _turn(self) -> bool:
+        self._register()
+        free = self._free_threads(len(self._handed_over))
+        wants = free > 0 and self._claiming and bool(self.mailboxes) and self._worth_claiming()
+        handed = self._take_handed_over()
+        if not handed and not wants:
+            return False
+        try:
+            claimed, accepted = self._write_and_claim(handed, free if wants else 0)
+        except BaseException:
+            self._handed_over.extendleft(reversed(handed))
+            raise
+        self._settle(handed, accepted)
+        self._deliver(claimed)
+        return bool(claimed or handed)
+
+    def _write_and_claim(self, handed: list[HandedOver], free: int) -> tuple[list[moves.Row], list[bool]]:
+        """The one transaction: outcomes of finished attempts, then the claim of the next."""
+        with self.connection.transaction() as sql:
+            accepted = [outcomes.write(sql, item.attempt, item.outcome) for item in handed]
+            moves.release_due(sql)
+            claimed = moves.claim(sql, self.presence.name, list(self.mailboxes), free) if free else []
+        return claimed, accepted
+
+    def _settle(self, handed: list[HandedOver], accepted: list[bool]) -> None:
+        for item, was_accepted in zip(handed, accepted, strict=True):
+            attempt, outcome = item.attempt, item.outcome
+            self.in_hand.pop(attempt.token, None)
+            if was_accepted:
+                events.job_moved(attempt.job_id, attempt.task, outcome.state, outcome.words)
+            else:
+                events.late_outcome(attempt.job_id, attempt.number, outcome.state)
+            item.written.set()
+
+    def _deliver(self, claimed: list[moves.Row]) -> None:
+        for row in claimed:
+            attempt, message = attempt_from_row(row)
+            self.in_hand[attempt.token] = attempt
+            self.mailboxes[attempt.queue].put((attempt, message))
+
+    def _free_threads(self, about_to_end: int) -> int:
+        return self.threads - len(self.in_hand) + about_to_end
+
+    def _worth_claiming(self) -> bool:
+        """Whether a claim would find something. Probed before any lock is taken."""
+        with self.connection.reading() as sql:
+            until_due = moves.seconds_until_due(sql)
+            return (until_due is not None and until_due <= 0) or moves.anything_ready(sql, list(self.mailboxes))
+
+    def _patience(self) -> float:
+        """How long to wait for a ring: until the next job is due, at most one poll."""
+        try:
+            with self.connection.reading() as sql:
+                until_due = moves.seconds_until_due(sql)
+        except AWAY:
+            return POLL
+        return POLL if until_due is None else min(POLL, max(0.01, until_due))
+
+    def _register(self) -> None:
+        if self.registered.is_set() and not self.anew:
+            return
+        presence = Presence(self.threads) if self.anew else self.presence
+        with self.connection.transaction() as sql:
+            presence.register(sql, list(self.mailboxes))
+            moves.release_parked(sql, self.known_tasks())
+        self.presence, self.anew = presence, False
+        self.registered.set()
+        events.worker_started(presence.name, self.threads, f"queues {', '.join(self.mailboxes) or 'none yet'}")
+
+    def _sign_off(self) -> bool:
+        if self.registered.is_set():
+            with self.connection.transaction() as sql:
+                self.presence.sign_off(sql)
+            events.worker_stopped(self.presence.name)
+        self.presence.release_lock()
+        return False
+
+    def _take_handed_over(self) -> list[HandedOver]:
+        return [self._handed_over.popleft() for _ in range(len(self._handed_over))]
+
+    def _wait_for_database(self, error: BaseException) -> None:
+        self.connection.close()
+        now = time.monotonic()
+        self._away_since = self._away_since or now
+        seconds = min(5.0, 0.5 + (now - self._away_since) / 2)
+        events.database_away(error, seconds)
+        # Not the bell: every outcome handed over rings it, and an absent database is not to be asked in a hurry.
+        threading.Event().wait(seconds)
+
+
+def attempt_from_row(row: moves.Row) -> tuple[Attempt, bytes]:
+    """A claimed row (``moves.CLAIMED``) as an attempt, and its message."""
+    job_id, number, task, queue_name, title, owner_id, root, failures, losses, saved, stages, message = row
+    attempt = Attempt(job_id, number, task, queue_name, title, owner_id, root or job_id, failures, losses)
+    attempt.reports.saved = _json(saved) or {}
+    attempt.reports.stages = [stage for stage in _json(stages) or [] if stage.get("done")]
+    return attempt, bytes(message)
+
+
+def _json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value

@@ -1,0 +1,182 @@
+"""A job is asked for: its row is written in the caller's own transaction, or refused with a sentence."""
+
+from __future__ import annotations
+
+import inspect
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import dramatiq
+from dramatiq import Actor, Message
+from dramatiq.common import current_millis
+
+from tom_nightshift.conf import get_settings
+from tom_nightshift.exceptions import ArgumentsRefused
+from tom_nightshift.ledger import asking, bell
+from tom_nightshift.ledger.attempt import Retry, current
+from tom_nightshift.ledger.session import Sql, callers_transaction
+from tom_nightshift.states import Hold
+
+OURS = ("owner", "subject", "origin")
+"""Options of ``send_with_options`` that go into the row and not into the message."""
+
+TITLE_LENGTH = 200
+
+
+def is_retry(message: Any) -> bool:
+    """Whether this is the very message that the calling thread is running."""
+    attempt = current.get()
+    return attempt is not None and attempt.message_id == message.message_id
+
+
+def record_retry(message: Message[Any], delay: float) -> None:
+    """Remember that the running attempt is to run again; its end writes that, on the same row.
+
+    Parameters:
+        delay: seconds.
+    """
+    attempt = current.get()
+    assert attempt is not None
+    attempt.retry = Retry(message, delay)
+
+
+def write_row(message: Message[Any], actor: Actor[Any, Any] | None, delay: float | None) -> tuple[int, Message[Any]]:
+    """Write the row of a new job in the caller's transaction, and ring for the workers when that commits.
+
+    Parameters:
+        actor: the task, where this process knows it: its arguments are then checked against its signature.
+        delay: seconds until it may begin; None: at once.
+
+    Returns:
+        the row's id, and the message without the options that went into the row. A message that has a row already
+        (a pipeline whose step ran twice) gets that row's id.
+
+    Raises:
+        ArgumentsRefused: the arguments do not fit the task, cannot be stored, or are too large.
+    """
+    arguments = bound_arguments(actor, message)
+    wanted = {name: message.options.get(name) for name in OURS}
+    clean = message.copy(options={k: v for k, v in message.options.items() if k not in OURS})
+    encoded = _encode(clean, arguments)
+    values = _values(clean, actor, arguments, wanted) | {"message": encoded}
+    with callers_transaction() as sql:
+        job_id = _insert(sql, values, clean.message_id, delay)
+        bell.ring_on_commit()
+    return job_id, clean
+
+
+def ask_again(broker: dramatiq.Broker, message: bytes, *, owner: Any, origin: int) -> Message[Any]:
+    """Ask for a job once more: a new row that names the one it runs again.
+
+    Parameters:
+        message: the message of the job to be run again.
+        owner: who asks now.
+        origin: the row that is run again.
+    """
+    once = Message.decode(message)
+    kept = {k: v for k, v in once.options.items() if k not in ("retries", "traceback", "requeue_timestamp", "eta")}
+    fresh = once.copy(
+        message_id=str(uuid.uuid4()),
+        message_timestamp=current_millis(),
+        options=kept | {"owner": owner, "origin": origin},
+    )
+    return broker.enqueue(fresh)
+
+
+def bound_arguments(actor: Actor[Any, Any] | None, message: Message[Any]) -> Mapping[str, Any]:
+    """The arguments by name.
+
+    Raises:
+        ArgumentsRefused: they do not fit the task's signature.
+    """
+    if actor is None:
+        return dict(message.kwargs)
+    signature = inspect.signature(actor.fn)
+    try:
+        return signature.bind(*message.args, **message.kwargs).arguments
+    except TypeError as error:
+        raise ArgumentsRefused(
+            f"{actor.actor_name}{signature} cannot be called with what was sent: {error}."
+        ) from None
+
+
+def title_of(actor: Actor[Any, Any] | None, task: str, arguments: Mapping[str, Any]) -> str:
+    """The task's ``title`` with ``{argument}`` filled in; without one, its name in words."""
+    template = actor.options.get("title") if actor else None
+    if not template:
+        return task.rsplit(".", 1)[-1].replace("_", " ").strip().capitalize()[:TITLE_LENGTH]
+    try:
+        return str(template).format(**arguments)[:TITLE_LENGTH]
+    except (KeyError, IndexError, ValueError, AttributeError):
+        return str(template)[:TITLE_LENGTH]
+
+
+def _encode(message: Message[Any], arguments: Mapping[str, Any]) -> bytes:
+    try:
+        encoded = message.encode()
+    except Exception:
+        _name_what_does_not_serialise(message, arguments)
+        raise
+    limit = get_settings().argument_bytes
+    if len(encoded) > limit:
+        raise ArgumentsRefused(
+            f"the arguments of {message.actor_name} take {len(encoded):,} bytes, more than NIGHTSHIFT['ARGUMENT_BYTES'] = "
+            f"{limit:,}: pass the key of a row or the name of a file instead."
+        )
+    return encoded
+
+
+def _name_what_does_not_serialise(message: Message[Any], arguments: Mapping[str, Any]) -> None:
+    encoder = dramatiq.get_encoder()
+    for name, value in {**arguments, **message.options}.items():
+        try:
+            encoder.encode({"value": value})
+        except Exception as error:
+            raise ArgumentsRefused(
+                f"the argument {name!r} of {message.actor_name} is {type(value).__name__}, which cannot be stored with "
+                "the job: pass what names it instead, such as its primary key or a file name."
+            ) from error
+
+
+def _values(
+    message: Message[Any], actor: Actor[Any, Any] | None, arguments: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> dict[str, Any]:
+    subject = asking.subject_of(wanted["subject"], arguments)
+    parent = current.get()
+    return {
+        "queue": message.queue_name,
+        "task": message.actor_name,
+        "title": title_of(actor, message.actor_name, arguments),
+        "priority": actor.priority if actor else 0,
+        "owner_id": asking.owner_id(wanted["owner"]),
+        "subject_type_id": subject.type_id,
+        "subject_id": subject.key,
+        "target_id": subject.target_id,
+        "parent": parent.job_id if parent else None,
+        "root": parent.root if parent else None,
+        "origin": wanted["origin"],
+    }
+
+
+_EMPTY = {
+    "ord": 0, "state": "waiting", "attempt": 0, "failures": 0, "losses": 0, "snoozes": 0, "worker": "",
+    "stop_requested": False, "stop_stage": 0, "stop_by": "", "reason": "", "error": "", "note": "", "unique_key": "",
+    "limit_key": "", "rate_key": "", "notify": "", "carrier_epoch": "",
+}  # fmt: skip
+
+
+def _insert(sql: Sql, values: dict[str, Any], message_id: str, delay: float | None) -> int:
+    """Insert the row; one that has this message already stays as it is."""
+    held = delay is not None and delay > 0
+    row = _EMPTY | values | {"message_id": sql.uuid(message_id), "hold": Hold.UNTIL if held else Hold.NONE}
+    run_at = sql.after(delay or 0) if held else "NULL"
+    marks = ", ".join(["%s"] * len(row))
+    inserted = sql.rows(
+        f"INSERT INTO tom_nightshift_job ({', '.join(row)}, created_at, run_at) VALUES ({marks}, {sql.now}, {run_at}) "
+        "ON CONFLICT (message_id) DO NOTHING RETURNING id",
+        list(row.values()),
+    )
+    if inserted:
+        return int(inserted[0][0])
+    return int(sql.rows("SELECT id FROM tom_nightshift_job WHERE message_id = %s", [row["message_id"]])[0][0])

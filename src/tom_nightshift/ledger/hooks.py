@@ -1,0 +1,60 @@
+"""Dramatiq's hooks around a message: they make the thread's attempt current, and note how the task ended.
+
+Listed first among a broker's middleware. Dramatiq calls the hooks that come after a task in reverse order, so Retries has
+decided by then.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from typing import Any
+
+from dramatiq import Broker, Message, MessageProxy
+from dramatiq.middleware import Middleware
+
+from tom_nightshift import events
+from tom_nightshift.exceptions import StopRequested, TaskError
+from tom_nightshift.ledger.attempt import Attempt, current
+from tom_nightshift.ledger.options import OPTIONS
+
+
+class JobMessage(MessageProxy):
+    """A message of Dramatiq's with the attempt that it belongs to."""
+
+    def __init__(self, message: Message[Any], attempt: Attempt) -> None:
+        super().__init__(message)
+        self.attempt = attempt
+        attempt.message_id = message.message_id
+
+
+class JobHooks(Middleware):
+    """Notes of each attempt what its outcome is decided by."""
+
+    actor_options = set(OPTIONS)  # noqa: RUF012 - Dramatiq asks for a plain set
+
+    def before_process_message(self, broker: Broker, message: Any) -> None:
+        attempt: Attempt = message.attempt
+        attempt.begun = time.monotonic()
+        current.set(attempt)
+        events.job_started(attempt.job_id, attempt.task, attempt.number)
+
+    def after_process_message(
+        self, broker: Broker, message: Any, *, result: Any = None, exception: BaseException | None = None
+    ) -> None:
+        attempt: Attempt = message.attempt
+        attempt.value, attempt.exception = result, exception
+        if exception is not None:
+            attempt.traceback = _traceback(exception)
+        current.set(None)
+
+    def after_skip_message(self, broker: Broker, message: Any) -> None:
+        message.attempt.skipped = True
+        current.set(None)
+
+
+def _traceback(error: BaseException) -> str:
+    """For staff; a sentence meant for astronomers needs none."""
+    if isinstance(error, TaskError | StopRequested) and error.__cause__ is None:
+        return ""
+    return "".join(traceback.format_exception(error, limit=-30))

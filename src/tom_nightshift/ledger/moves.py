@@ -1,0 +1,171 @@
+"""The verbs: every change of a job's state, each one guarded statement.
+
+A move of an attempt is guarded by its token, ``id = … AND attempt = … AND state = 'running'``: whoever lost the row changes
+nothing and learns it from the number of rows. Nothing else in Nightshift writes ``state``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tom_nightshift.ledger.session import Sql, marks
+from tom_nightshift.states import Hold, State
+
+Token = tuple[int, int]
+Row = tuple[Any, ...]
+
+CLAIMED = "id, attempt, task, queue, title, owner_id, root, failures, losses, saved, stages, message"
+_HELD = "id = %s AND attempt = %s AND state = 'running'"
+
+
+def claim(sql: Sql, worker: str, queues: Sequence[str], limit: int) -> list[Row]:
+    """waiting → running: take up to ``limit`` ready jobs, the soonest of all the queues. Claim is start.
+
+    Returns:
+        rows of ``CLAIMED``, in the order in which they are to run.
+    """
+    skip = "FOR UPDATE SKIP LOCKED" if sql.vendor == "postgresql" else ""
+    rows = sql.rows(
+        f"UPDATE tom_nightshift_job SET {_start(sql)} WHERE state = 'waiting' AND hold = '' AND id IN ("
+        f"SELECT id FROM tom_nightshift_job WHERE state = 'waiting' AND hold = '' AND queue IN ({marks(queues)}) "
+        f"ORDER BY priority, ord, id LIMIT %s {skip}) RETURNING {CLAIMED}, priority, ord",
+        [worker, *queues, limit],
+    )
+    return [row[:-2] for row in sorted(rows, key=lambda row: (row[-2], row[-1], row[0]))]
+
+
+def claim_one(sql: Sql, worker: str, job_id: int) -> Row | None:
+    """waiting → running, for one certain job, held or not: for jobs that run where they were asked for."""
+    rows = sql.rows(
+        f"UPDATE tom_nightshift_job SET {_start(sql)} WHERE id = %s AND state = 'waiting' RETURNING {CLAIMED}",
+        [worker, job_id],
+    )
+    return rows[0] if rows else None
+
+
+def finish(sql: Sql, token: Token, state: State, *, reason: str, error: str, result: str | None) -> bool:
+    """running → a final state. Whether the attempt still held its row."""
+    return bool(
+        sql.run(
+            f"UPDATE tom_nightshift_job SET state = %s, hold = '', reason = %s, error = %s, result = %s, "
+            f"finished_at = {sql.now} WHERE {_HELD}",
+            [state, reason, error, result, *token],
+        )
+    )
+
+
+def wait_again(
+    sql: Sql, token: Token, *, charge: str, reason: str, error: str, message: bytes | None, hold: Hold, delay: float
+) -> bool:
+    """running → waiting, on the same row, unless somebody asked the job to stop.
+
+    Parameters:
+        charge: the counter that goes up: failures, losses, snoozes, or none.
+        message: the message of the next delivery; None keeps the one that is there.
+        delay: seconds until it may be claimed, with ``Hold.UNTIL``.
+
+    Returns:
+        whether the attempt still held its row and nobody asked for a stop.
+    """
+    counter = f"{charge} = {charge} + 1, " if charge else ""
+    return bool(
+        sql.run(
+            f"UPDATE tom_nightshift_job SET {counter}state = 'waiting', hold = %s, run_at = {sql.after(delay)}, "
+            f"reason = %s, error = %s, message = coalesce(%s, message), worker = '' "
+            f"WHERE {_HELD} AND NOT stop_requested",
+            [hold, reason, error, message, *token],
+        )
+    )
+
+
+def stop(sql: Sql, job_id: int, by: str) -> State | None:
+    """waiting → stopped at once; of a running job it is asked.
+
+    Returns:
+        ``STOPPED``, ``RUNNING`` (asked) or None (the job was final already, or is not there).
+    """
+    words = f"stopped by {by}" if by else "stopped"
+    if sql.run(
+        "UPDATE tom_nightshift_job SET state = 'stopped', hold = '', stop_requested = TRUE, stop_by = %s, error = %s, "
+        f"reason = 'stopped', finished_at = {sql.now} WHERE id = %s AND state = 'waiting'",
+        [by, words, job_id],
+    ):
+        return State.STOPPED
+    asked = sql.run(
+        "UPDATE tom_nightshift_job SET stop_requested = TRUE, stop_stage = 1, stop_by = %s "
+        "WHERE id = %s AND state = 'running'",
+        [by, job_id],
+    )
+    return State.RUNNING if asked else None
+
+
+def release_due(sql: Sql) -> int:
+    """Jobs held until a time that has come may be claimed."""
+    return sql.run(
+        "UPDATE tom_nightshift_job SET hold = '' "
+        f"WHERE state = 'waiting' AND hold = 'until' AND run_at <= {sql.now}",
+    )
+
+
+def release(sql: Sql, job_ids: Sequence[int]) -> int:
+    """These jobs, held until a time, may be claimed now."""
+    return sql.run(
+        f"UPDATE tom_nightshift_job SET hold = '', run_at = {sql.now} "
+        f"WHERE state = 'waiting' AND hold = 'until' AND id IN ({marks(job_ids)})",
+        job_ids,
+    )
+
+
+def release_parked(sql: Sql, tasks: Sequence[str]) -> int:
+    """Jobs that waited for a worker that knows their task may be claimed: here is one."""
+    return sql.run(
+        "UPDATE tom_nightshift_job SET hold = '' "
+        f"WHERE state = 'waiting' AND hold = 'parked' AND task IN ({marks(tasks)})",
+        tasks,
+    )
+
+
+def record(sql: Sql, token: Token, outcome: str, error: str = "", traceback: str = "") -> None:
+    """Write down how an attempt ended. Comes before the move, while the row still names the worker."""
+    sql.run(
+        "INSERT INTO tom_nightshift_attempt (job_id, number, worker, started_at, finished_at, outcome, error, traceback) "
+        f"SELECT id, attempt, worker, claimed_at, {sql.now}, %s, %s, %s FROM tom_nightshift_job WHERE {_HELD} "
+        "ON CONFLICT (job_id, number) DO NOTHING",
+        [outcome, error, traceback, *token],
+    )
+
+
+def seconds_until_due(sql: Sql) -> float | None:
+    """Seconds until the next job that is held until a time; negative when it is due; None when there is none."""
+    rows = sql.rows(
+        f"SELECT {sql.age('min(run_at)')} FROM tom_nightshift_job WHERE state = 'waiting' AND hold = 'until'"
+    )
+    return None if rows[0][0] is None else -float(rows[0][0])
+
+
+def anything_ready(sql: Sql, queues: Sequence[str]) -> bool:
+    """Whether a claim would find something; takes no lock."""
+    return bool(
+        sql.rows(
+            "SELECT 1 FROM tom_nightshift_job WHERE state = 'waiting' AND hold = '' "
+            f"AND queue IN ({marks(queues)}) LIMIT 1",
+            queues,
+        )
+    )
+
+
+def held_by(sql: Sql, worker: str) -> list[Row]:
+    """(id, attempt, task, losses, stop_requested) of the rows that say this worker runs them."""
+    return sql.rows(
+        "SELECT id, attempt, task, losses, stop_requested FROM tom_nightshift_job "
+        "WHERE state = 'running' AND worker = %s",
+        [worker],
+    )
+
+
+def _start(sql: Sql) -> str:
+    return (
+        f"state = 'running', hold = '', attempt = attempt + 1, worker = %s, claimed_at = {sql.now}, "
+        f"started_at = coalesce(started_at, {sql.now}), reason = '', error = '', done = NULL, total = NULL, note = ''"
+    )

@@ -1,0 +1,178 @@
+"""How an attempt ended: decided by one table, and written in one transaction.
+
+| what Dramatiq tells us                                        | the move                                        |
+|---------------------------------------------------------------|-------------------------------------------------|
+| ack, no exception                                             | succeeded, or warned                            |
+| ``enqueue`` of the very message that this thread is running   | waiting again, with the delay it asks for       |
+| ack with an exception, no retry recorded, no Retries there    | failed                                          |
+| ack with an exception, no retry recorded, Retries there       | put back (its hook broke); failed the third time|
+| nack after ``after_process_message(exception=…)``             | failed                                          |
+| nack after ``after_skip_message``                             | expired if too old, else failed                 |
+| nack for an actor that this worker does not know              | held: parked                                    |
+| ack after ``after_skip_message``                              | warned: skipped                                 |
+| StopRequested, or Withdrawn                                   | stopped                                         |
+| requeue (the worker is ending)                                | waiting again, charged to nobody                |
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from dramatiq.errors import ActorNotFound
+
+from tom_nightshift import events
+from tom_nightshift.conf import get_settings
+from tom_nightshift.exceptions import StopRequested, TaskError, Withdrawn
+from tom_nightshift.ledger import moves
+from tom_nightshift.ledger.attempt import Attempt
+from tom_nightshift.ledger.reporter import report_values, write_log
+from tom_nightshift.ledger.session import Sql
+from tom_nightshift.states import Hold, State
+
+PUT_BACK_AFTER = (5.0, 60.0)
+"""Seconds before an attempt whose retry could not be recorded runs again; there is no third time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What becomes of a job after an attempt. ``state`` WAITING means that it waits again."""
+
+    state: State
+    reason: str = ""
+    words: str = ""
+    """For the astronomer."""
+
+    hold: Hold = Hold.NONE
+    delay: float = 0.0
+    charge: str = ""
+    message: bytes | None = None
+
+    @property
+    def recorded_as(self) -> str:
+        """The word in the list of attempts."""
+        if self.state != State.WAITING:
+            return str(self.state)
+        return "retried" if self.charge == "failures" else "returned"
+
+
+def decide(attempt: Attempt, *, acked: bool, too_old: bool = False, has_retries: bool = True) -> Outcome:
+    """The table.
+
+    Parameters:
+        acked: whether Dramatiq acknowledged the message (else it rejected it).
+        too_old: whether the message is past its ``max_age``.
+        has_retries: whether Dramatiq's Retries is among the broker's middleware.
+    """
+    error = attempt.exception
+    if isinstance(error, ActorNotFound):
+        return Outcome(State.WAITING, "parked", f"no worker here knows the task {attempt.task}", hold=Hold.PARKED)
+    if isinstance(error, StopRequested | Withdrawn):
+        return Outcome(State.STOPPED, "stopped", str(error))
+    if attempt.skipped:
+        return _skipped(acked, too_old)
+    if error is None:
+        return _succeeded(attempt) if acked else Outcome(State.FAILED, "rejected", "the task was rejected unseen")
+    if attempt.retry is not None:
+        return _retried(attempt, error)
+    if acked and has_retries and attempt.failures < len(PUT_BACK_AFTER):
+        delay = PUT_BACK_AFTER[attempt.failures]
+        return Outcome(State.WAITING, "put back", in_words(error), Hold.UNTIL, delay, charge="failures")
+    return Outcome(State.FAILED, reason_of(error), in_words(error))
+
+
+def hand_back() -> Outcome:
+    """The worker is ending before a thread began the job."""
+    return Outcome(State.WAITING, "handed back", "")
+
+
+def write(sql: Sql, attempt: Attempt, outcome: Outcome) -> bool:
+    """Write an outcome, with the rest of the log and the last progress. Whether the attempt still held its row."""
+    result = result_json(attempt) if outcome.state in (State.SUCCEEDED, State.WARNED, State.FAILED) else None
+    moves.record(sql, attempt.token, outcome.recorded_as, outcome.words, attempt.traceback)
+    accepted = _move(sql, attempt, outcome, result)
+    if accepted:
+        write_log(sql, attempt, attempt.log.take())
+    return accepted
+
+
+def result_json(attempt: Attempt) -> str | None:
+    """What the page shows of the result. A value that cannot be kept becomes a warning, never a failure."""
+    value = _kept_value(attempt)
+    if value is None and not attempt.made and not attempt.warnings:
+        return None
+    return json.dumps({"value": value, "made": attempt.made, "warnings": attempt.warnings})
+
+
+def in_words(error: BaseException) -> str:
+    """A failure as one sentence: a task's own words as they are, else the kind of error and what it said."""
+    if isinstance(error, TaskError) and str(error):
+        return str(error)
+    said = str(error).strip()
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def reason_of(error: BaseException) -> str:
+    """One word for a failure, to count by."""
+    return "task" if isinstance(error, TaskError) else type(error).__name__[:40]
+
+
+def _move(sql: Sql, attempt: Attempt, outcome: Outcome, result: str | None) -> bool:
+    if attempt.reports.changed:
+        _write_last_progress(sql, attempt)
+    if outcome.state != State.WAITING:
+        return moves.finish(
+            sql, attempt.token, outcome.state, reason=outcome.reason, error=outcome.words, result=result
+        )
+    waits = moves.wait_again(
+        sql, attempt.token, charge=outcome.charge, reason=outcome.reason, error=outcome.words,
+        message=outcome.message, hold=outcome.hold, delay=outcome.delay,
+    )  # fmt: skip
+    # Somebody asked it to stop while it was failing: then it does not run again.
+    return waits or moves.finish(sql, attempt.token, State.STOPPED, reason="stopped", error="stopped", result=None)
+
+
+def _write_last_progress(sql: Sql, attempt: Attempt) -> None:
+    sql.run(
+        "UPDATE tom_nightshift_job SET done = %s, total = %s, note = %s, stages = %s, saved = %s "
+        "WHERE id = %s AND attempt = %s AND state = 'running'",
+        [*report_values(attempt), *attempt.token],
+    )
+
+
+def _skipped(acked: bool, too_old: bool) -> Outcome:
+    if acked:
+        return Outcome(State.WARNED, "skipped", "skipped before it began")
+    if too_old:
+        return Outcome(State.EXPIRED, "expired", "it was too old when its turn came")
+    return Outcome(State.FAILED, "rejected", "it was rejected before it began")
+
+
+def _succeeded(attempt: Attempt) -> Outcome:
+    _kept_value(attempt)
+    if attempt.warnings:
+        return Outcome(State.WARNED, "warned", attempt.warnings[0])
+    return Outcome(State.SUCCEEDED)
+
+
+def _retried(attempt: Attempt, error: BaseException) -> Outcome:
+    assert attempt.retry is not None
+    hold = Hold.UNTIL if attempt.retry.delay > 0 else Hold.NONE
+    return Outcome(
+        State.WAITING, "retry", in_words(error), hold, attempt.retry.delay, "failures", attempt.retry.message.encode()
+    )
+
+
+def _kept_value(attempt: Attempt) -> Any:
+    """The return value if it can be kept; else a warning, once, and None from then on."""
+    try:
+        encoded = json.dumps(attempt.value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        attempt.warnings.append(f"the return value could not be kept: {events.first_line(error)}")
+        attempt.value = None
+        return None
+    if len(encoded) > get_settings().result_bytes:
+        attempt.warnings.append(f"the return value of {len(encoded):,} bytes was too large to be kept")
+        attempt.value = None
+    return attempt.value

@@ -1,0 +1,38 @@
+"""Final jobs go after a time, in small batches."""
+
+from __future__ import annotations
+
+from tom_nightshift.conf import get_settings
+from tom_nightshift.ledger.session import OwnConnection, Sql, marks
+
+BATCH = 500
+DAY = 86_400.0
+PARTS = ("tom_nightshift_log", "tom_nightshift_attempt", "tom_nightshift_picture")
+
+
+def prune(connection: OwnConnection) -> int:
+    """Remove final jobs that are older than ``KEEP_DAYS`` (``KEEP_FAILED_DAYS``). The number removed."""
+    removed = 0
+    while True:
+        with connection.transaction() as sql:
+            batch = _prune_batch(sql)
+        removed += batch
+        if batch < BATCH:
+            return removed
+
+
+def _prune_batch(sql: Sql) -> int:
+    limits = get_settings()
+    rows = sql.rows(
+        "SELECT id FROM tom_nightshift_job WHERE finished_at IS NOT NULL AND "
+        f"((state IN ('succeeded', 'warned') AND finished_at < {sql.after(-limits.keep_days * DAY)}) "
+        f"OR (state NOT IN ('succeeded', 'warned') AND finished_at < {sql.after(-limits.keep_failed_days * DAY)})) "
+        "ORDER BY finished_at LIMIT %s",
+        [BATCH],
+    )
+    ids = [job_id for (job_id,) in rows]
+    if ids:
+        for table in PARTS:
+            sql.run(f"DELETE FROM {table} WHERE job_id IN ({marks(ids)})", ids)
+        sql.run(f"DELETE FROM tom_nightshift_job WHERE id IN ({marks(ids)})", ids)
+    return len(ids)

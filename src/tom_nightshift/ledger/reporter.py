@@ -1,0 +1,117 @@
+"""The one reporter of a process: takes progress and log of all its attempts to the database, once a second.
+
+``progress()`` and ``logger.info()`` only change memory, so they never wait for the database. On SQLite the reporter does
+not wait for the write lock either: while it is taken, the words stay in memory and go with the next tick.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+
+from tom_nightshift.ledger.attempt import Attempt
+from tom_nightshift.ledger.logbuffer import Piece
+from tom_nightshift.ledger.session import AWAY, OwnConnection, Sql
+from tom_nightshift.loop import Loop
+
+INTERVAL = 1.0
+
+
+class Reporter:
+    """Reports for the attempts that were announced to it by ``watch``, until ``forget``."""
+
+    def __init__(self) -> None:
+        self.connection = OwnConnection(patience=0.0)
+        self.loop = Loop("reporter", self.tick, INTERVAL)
+        self._attempts: dict[tuple[int, int], Attempt] = {}
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Start reporting in a thread."""
+        self.loop.start()
+
+    def stop(self) -> None:
+        """End the thread after one last report."""
+        self.loop.stop()
+        self.tick()
+        self.connection.close()
+
+    def watch(self, attempt: Attempt) -> None:
+        """Report for this attempt from now on."""
+        with self._lock:
+            self._attempts[attempt.token] = attempt
+
+    def forget(self, attempt: Attempt) -> None:
+        """Report no more for this attempt; waits for a report that is under way."""
+        with self._lock:
+            self._attempts.pop(attempt.token, None)
+        attempt.close_reports()
+
+    def tick(self) -> None:
+        """Write what each attempt has said since the last tick."""
+        with self._lock:
+            attempts = list(self._attempts.values())
+        for attempt in attempts:
+            try:
+                self._report(attempt)
+            except AWAY:  # locked, or away: the words stay in memory for the next tick
+                return
+
+    def _report(self, attempt: Attempt) -> None:
+        with attempt.lock:
+            if attempt.reports.closed:
+                return
+            pieces, changed = attempt.log.take(), attempt.reports.changed
+            attempt.reports.changed = False
+            try:
+                self._write(attempt, pieces, changed or bool(pieces))
+            except BaseException:
+                attempt.log.give_back(pieces)
+                attempt.reports.changed = changed or attempt.reports.changed
+                raise
+
+    def _write(self, attempt: Attempt, pieces: Sequence[Piece], changed: bool) -> None:
+        if changed:
+            with self.connection.transaction() as sql:
+                asked = write_reports(sql, attempt, pieces)
+        else:
+            with self.connection.reading() as sql:
+                asked = is_stop_requested(sql, attempt)
+        attempt.stop_requested = attempt.stop_requested or asked
+
+
+def is_stop_requested(sql: Sql, attempt: Attempt) -> bool:
+    """Whether somebody asked the job to stop; takes no lock."""
+    statement = "SELECT stop_requested FROM tom_nightshift_job WHERE id = %s AND attempt = %s AND state = 'running'"
+    return any(bool(asked) for (asked,) in sql.rows(statement, attempt.token))
+
+
+def write_reports(sql: Sql, attempt: Attempt, pieces: Sequence[Piece]) -> bool:
+    """Write progress and log of an attempt that still holds its row; whether somebody asked the job to stop."""
+    held = sql.rows(
+        "UPDATE tom_nightshift_job SET done = %s, total = %s, note = %s, stages = %s, saved = %s "
+        "WHERE id = %s AND attempt = %s AND state = 'running' RETURNING stop_requested",
+        [*report_values(attempt), *attempt.token],
+    )
+    if held:
+        write_log(sql, attempt, pieces)
+    return any(bool(asked) for (asked,) in held)
+
+
+def report_values(attempt: Attempt) -> tuple[float | None, float | None, str, str | None, str | None]:
+    """The values of the columns done, total, note, stages, saved."""
+    said = attempt.reports
+    stages = json.dumps(said.stages) if said.stages else None
+    saved = json.dumps(said.saved) if said.saved else None
+    return said.done, said.total, said.note, stages, saved
+
+
+def write_log(sql: Sql, attempt: Attempt, pieces: Sequence[Piece]) -> None:
+    """Insert pieces of the log; the tail replaces the one written before."""
+    for piece in pieces:
+        sql.run(
+            "INSERT INTO tom_nightshift_log (job_id, attempt, seq, text) VALUES (%s, %s, %s, %s) "
+            "ON CONFLICT (job_id, attempt, seq) DO UPDATE SET text = excluded.text",
+            [attempt.job_id, attempt.number, piece.seq, piece.text.replace("\x00", "�")],
+        )

@@ -1,0 +1,43 @@
+"""The folder for lock files and doorbells: private, and named by the database that holds the jobs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.db import connections
+
+from tom_nightshift.conf import get_settings
+from tom_nightshift.ledger.session import jobs_alias
+
+
+def run_dir() -> Path:
+    """The folder, made if it is not there.
+
+    Raises:
+        OSError: it cannot be made, or it belongs to somebody else.
+    """
+    folder = Path(get_settings().run_dir or _default())
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.stat()
+    if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(f"{folder} can be written by others: remove it, or name another in NIGHTSHIFT['RUN_DIR'].")
+    return folder
+
+
+def _default() -> Path:
+    # The user is part of the name: another user's folder of the same name must not stand in the way.
+    return Path(tempfile.gettempdir()) / f"nightshift-{os.geteuid()}-{_database_name()}"
+
+
+def _database_name() -> str:
+    wanted: dict[str, Any] = connections[jobs_alias()].settings_dict
+    name = str(wanted.get("NAME"))
+    if connections[jobs_alias()].vendor == "sqlite" and not name.startswith("file:"):
+        name = os.path.realpath(name)
+    identity = "|".join([name, str(wanted.get("HOST") or ""), str(wanted.get("PORT") or "")])
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]

@@ -1,0 +1,152 @@
+"""Connections to the database that holds the jobs, and transactions on them.
+
+Nightshift's own threads use connections of their own, so that nothing a task does to *its* connection can touch them.
+Callers (a view, a shell) use the connection they already have: the row then commits or vanishes with their data.
+"""
+
+from __future__ import annotations
+
+import copy
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.apps import apps
+from django.db import DatabaseError, InterfaceError, connections, router, transaction
+
+from tom_nightshift.ledger import clock
+
+AWAY = (DatabaseError, InterfaceError)
+"""What a database that is away, or a lock that is taken, raises."""
+
+
+def jobs_alias() -> str:
+    """The alias of the database that holds the jobs."""
+    return router.db_for_write(apps.get_model("tom_nightshift", "Job"))
+
+
+class Sql:
+    """Statements on one open transaction."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.vendor: str = connection.vendor
+        self.now = clock.now_sql(self.vendor)
+
+    def after(self, seconds: float) -> str:
+        """SQL for so many seconds from now."""
+        return clock.now_sql(self.vendor, seconds)
+
+    def age(self, column: str) -> str:
+        """SQL for the age of a column in seconds."""
+        return clock.age_sql(self.vendor, column)
+
+    def rows(self, statement: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run a statement that returns rows."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, list(params))
+            return list(cursor.fetchall())
+
+    def run(self, statement: str, params: Sequence[Any] = ()) -> int:
+        """Run a statement; the number of rows it changed."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, list(params))
+            return int(cursor.rowcount)
+
+    def uuid(self, value: str) -> Any:
+        """A UUID as the driver wants it."""
+        parsed = uuid.UUID(str(value))
+        return parsed.hex if self.vendor == "sqlite" else parsed
+
+
+def marks(values: Sequence[Any]) -> str:
+    """Placeholders for ``IN (…)``."""
+    return ", ".join(["%s"] * len(values))
+
+
+class OwnConnection:
+    """A connection that belongs to one thread of Nightshift. It opens when needed and again after a failure.
+
+    Parameters:
+        patience: how long a statement waits for SQLite's write lock, in seconds.
+    """
+
+    def __init__(self, patience: float = 20.0) -> None:
+        self.patience = patience
+        self._connection: Any = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Sql]:
+        """One transaction: committed at the end, rolled back on any error. An error closes the connection."""
+        connection = self._opened()
+        try:
+            self._begin(connection)
+            yield Sql(connection)
+            _execute(connection, "COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+
+    @contextmanager
+    def reading(self) -> Iterator[Sql]:
+        """Statements outside a transaction: for reads that must not take a lock."""
+        try:
+            yield Sql(self._opened())
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def close(self) -> None:
+        """Close it; the next use opens it again."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            try:
+                connection.close()
+            except AWAY:  # it is gone already
+                pass
+
+    def _opened(self) -> Any:
+        if self._connection is None:
+            self._connection = _new_connection(jobs_alias(), self.patience)
+        return self._connection
+
+    def _begin(self, connection: Any) -> None:
+        _execute(connection, "BEGIN IMMEDIATE" if connection.vendor == "sqlite" else "BEGIN")
+
+    def _roll_back(self) -> None:
+        """A taken lock is an everyday event on SQLite and costs no new connection; anything else does."""
+        connection = self._connection
+        if connection is None:
+            return
+        if connection.vendor != "sqlite":
+            self.close()
+        elif connection.connection is not None and connection.connection.in_transaction:
+            connection.connection.rollback()
+
+
+@contextmanager
+def callers_transaction() -> Iterator[Sql]:
+    """Statements on the calling thread's own connection, inside its transaction if it has one open."""
+    alias = jobs_alias()
+    with transaction.atomic(using=alias):
+        yield Sql(connections[alias])
+
+
+def _new_connection(alias: str, patience: float) -> Any:
+    connection = connections.create_connection(alias)
+    # The dictionary is shared by all connections of the alias; a pool would hand ours to others.
+    connection.settings_dict = copy.deepcopy(connection.settings_dict)
+    connection.settings_dict["OPTIONS"].pop("pool", None)
+    connection.inc_thread_sharing()
+    connection.ensure_connection()
+    if connection.vendor == "sqlite":
+        _execute(connection, f"PRAGMA busy_timeout = {int(patience * 1000)}")
+        _execute(connection, "PRAGMA synchronous = NORMAL")
+        _execute(connection, "PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def _execute(connection: Any, statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)

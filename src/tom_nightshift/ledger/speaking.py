@@ -1,0 +1,157 @@
+"""What a task can say while it runs: progress, steps, warnings, results.
+
+Each finds the job by the calling thread, so a plain function may say these things wherever it is called: outside a job they
+do nothing. None of them waits for the database.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.db import models
+
+from tom_nightshift.exceptions import StopRequested
+from tom_nightshift.ledger.attempt import Attempt, current
+
+NOTE_LENGTH = 200
+MOST_STAGES = 200
+
+
+def progress(done: float, total: float | None = None, note: str = "") -> None:
+    """Say how far the job is.
+
+    Parameters:
+        done: how much is done, in any unit.
+        total: how much there is in all, in the same unit; without it the bar shows only that something happens.
+        note: what is being done now, in a few words.
+
+    Raises:
+        StopRequested: somebody asked the job to stop. Let it pass: the job then ends as stopped.
+    """
+    attempt = current.get()
+    if attempt is None:
+        return
+    checkpoint()
+    said = attempt.reports
+    said.done, said.total, said.note = float(done), None if total is None else float(total), note[:NOTE_LENGTH]
+    said.changed = True
+
+
+def checkpoint() -> None:
+    """A place where the job may be stopped.
+
+    Raises:
+        StopRequested: somebody asked the job to stop. Let it pass: the job then ends as stopped.
+    """
+    attempt = current.get()
+    if attempt is not None and attempt.stop_requested:
+        raise StopRequested("stopped")
+
+
+@dataclass(slots=True)
+class Step:
+    """A step of a job, as its block sees it."""
+
+    name: str
+    done: bool
+    """Whether an earlier attempt finished it."""
+
+    value: Any = None
+    """What the earlier attempt kept; set it to keep something small that JSON can hold."""
+
+
+@contextmanager
+def step(name: str) -> Iterator[Step]:
+    """A named part of a job, shown on its page with its time. When its block ends, it is done for later attempts too.
+
+    ::
+
+        with step("download") as this:
+            if not this.done:
+                this.value = download()
+
+    Raises:
+        StopRequested: somebody asked the job to stop.
+    """
+    checkpoint()
+    attempt = current.get()
+    if attempt is None:
+        yield Step(name, done=False)
+        return
+    kept = attempt.reports.saved.get("steps", {})
+    this = Step(name, done=name in kept, value=kept.get(name))
+    stage = _begin_stage(attempt, name)
+    began = time.monotonic()
+    yield this
+    _end_stage(attempt, stage, this, time.monotonic() - began)
+
+
+def warn(words: str) -> None:
+    """The job does its work, but something is to be known: it ends as *done, with warnings*, and shows these words."""
+    attempt = current.get()
+    if attempt is not None:
+        attempt.warnings.append(words)
+        attempt.log.add(f"{time.strftime('%H:%M:%S', time.gmtime())} WARNING: {words}")
+
+
+def result(made: models.Model | str, label: str = "") -> None:
+    """Link the job to something that it made: shown on its page to whoever may see it.
+
+    Parameters:
+        made: a saved object, or an address that begins with ``/``.
+        label: what it is, in a few words; for an object, its own name by default.
+    """
+    attempt = current.get()
+    if attempt is None:
+        return
+    if isinstance(made, str):
+        attempt.made.append({"url": made, "label": label or made})
+    else:
+        attempt.made.append({"model": made._meta.label_lower, "pk": made.pk, "label": label or str(made)})
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """The job that the calling thread is running."""
+
+    id: int
+    attempt: int
+    task: str
+    title: str
+    owner_id: int | None
+
+    @property
+    def row(self) -> Any:
+        """The job's row, read now."""
+        return apps.get_model("tom_nightshift", "Job").objects.get(pk=self.id)
+
+
+def current_job() -> RunningJob | None:
+    """The job that the calling thread is running; None outside one."""
+    attempt = current.get()
+    if attempt is None:
+        return None
+    return RunningJob(attempt.job_id, attempt.number, attempt.task, attempt.title, attempt.owner_id)
+
+
+def _begin_stage(attempt: Attempt, name: str) -> dict[str, Any]:
+    stages = attempt.reports.stages
+    stage = next((stage for stage in stages if stage["name"] == name), None)
+    if stage is None:
+        stage = {"name": name, "done": False}
+        if len(stages) < MOST_STAGES:
+            stages.append(stage)
+    attempt.reports.changed = True
+    return stage
+
+
+def _end_stage(attempt: Attempt, stage: dict[str, Any], this: Step, seconds: float) -> None:
+    if not stage["done"]:
+        stage |= {"done": True, "seconds": round(seconds, 1)}
+    attempt.reports.saved.setdefault("steps", {})[this.name] = this.value
+    attempt.reports.changed = True

@@ -1,0 +1,51 @@
+"""``manage.py nightshift``: run the workers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dramatiq
+from django.core.management.base import BaseCommand, CommandParser
+from django.urls import get_resolver
+from django.utils.module_loading import autodiscover_modules
+
+from tom_nightshift.conf import get_settings
+from tom_nightshift.worker.child import run_worker
+from tom_nightshift.worker.supervisor import Supervisor
+
+
+class Command(BaseCommand):
+    """Runs background jobs until it is told to end: Ctrl-C or SIGTERM lets running jobs finish, Ctrl-C twice does not."""
+
+    help = "Run background jobs. Ctrl-C lets running jobs finish; Ctrl-C twice leaves at once."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        defaults = get_settings()
+        parser.add_argument("--processes", type=int, default=defaults.processes, help="Worker processes to keep alive.")
+        parser.add_argument("--threads", type=int, default=defaults.threads, help="Jobs at a time in each process.")
+        parser.add_argument("--queues", nargs="*", default=list(defaults.queues), help="Queues to listen to; all if none.")
+        parser.add_argument("--grace", type=float, default=defaults.grace, help="Seconds for running jobs at the end.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        autodiscover_modules("tasks")
+        _load_urls()
+        supervisor = Supervisor(
+            options["processes"],
+            lambda parent: run_worker(
+                dramatiq.get_broker(), threads=options["threads"], queues=options["queues"], grace=options["grace"],
+                parent=parent,
+            ),
+            grace=options["grace"],
+            announce=self._announce,
+        )  # fmt: skip
+        self.stdout.write(f"Nightshift: {options['processes']} x {options['threads']} jobs at a time. Ctrl-C ends it.")
+        raise SystemExit(supervisor.run())
+
+    def _announce(self, pid: int) -> None:
+        self.stdout.write(f"Nightshift: worker process {pid} started.")
+        self.stdout.flush()
+
+
+def _load_urls() -> None:
+    """Load the URLconf before forking: tasks that build addresses would load it in every process."""
+    get_resolver().url_patterns  # noqa: B018 - reading it loads it

@@ -1,0 +1,138 @@
+"""One row a job: the truth about it.
+
+Rows are read here and written in ``ledger/``: every change of state is one guarded statement there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+from django.conf import settings  # noqa: TID251  # the user model's name is needed while models load
+
+from django.contrib.contenttypes.fields import GenericForeignKey
+from django.contrib.contenttypes.models import ContentType
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+
+
+
+from tom_nightshift.states import FINAL, Hold, State
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    """Named reads."""
+
+    def open(self) -> Self:
+        """Jobs that are not final."""
+        return self.filter(state__in=[State.WAITING, State.RUNNING])
+
+    def ready(self) -> Self:
+        """Jobs that a worker may claim now."""
+        return self.filter(state=State.WAITING, hold=Hold.NONE)
+
+    def owned_by(self, user: Any) -> Self:
+        """Jobs that this person asked for."""
+        return self.filter(owner=user)
+
+    def about(self, subject: models.Model) -> Self:
+        """Jobs about this very object."""
+        kind = ContentType.objects.get_for_model(subject)
+        return self.filter(subject_type=kind, subject_id=subject.pk)
+
+    def on_target(self, target_id: int) -> Self:
+        """Jobs about a target, or about something that belongs to it."""
+        return self.filter(target_id=target_id)
+
+    def newest_first(self) -> Self:
+        """Newest first."""
+        return self.order_by("-id")
+
+
+class Job(models.Model):
+    """One call of a task. The token (id, attempt) names the attempt that may write to it."""
+
+    id = models.BigAutoField(primary_key=True)
+    message_id = models.UUIDField(unique=True)
+    message = models.BinaryField(help_text="Dramatiq's message of the next delivery, encoded.")
+    queue = models.CharField(max_length=100)
+    task = models.CharField(max_length=200, help_text="The actor's name.")
+    title = models.CharField(max_length=200)
+    priority = models.IntegerField(default=0, help_text="Lower is sooner.")
+    ord = models.BigIntegerField(default=0, help_text="Order within a priority.")
+    state = models.CharField(max_length=10, choices=[(s.value, s.value) for s in State], default=State.WAITING)
+    hold = models.CharField(max_length=10, choices=[(h.value, h.value) for h in Hold], default="", blank=True)
+    run_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    attempt = models.IntegerField(default=0, help_text="The fence: one more at every claim.")
+    failures = models.IntegerField(default=0)
+    losses = models.IntegerField(default=0)
+    snoozes = models.IntegerField(default=0)
+    worker = models.CharField(max_length=120, default="", blank=True)
+    stop_requested = models.BooleanField(default=False)
+    stop_stage = models.SmallIntegerField(default=0)
+    stop_next_at = models.DateTimeField(null=True, blank=True)
+    stop_by = models.CharField(max_length=150, default="", blank=True)
+    reason = models.CharField(max_length=40, default="", blank=True)
+    error = models.TextField(default="", blank=True, help_text="The reason in words, for the astronomer.")
+    result = models.JSONField(null=True, blank=True)
+    saved = models.JSONField(null=True, blank=True, help_text="What the next attempt may rely on: steps that are done.")
+    done = models.FloatField(null=True, blank=True)
+    total = models.FloatField(null=True, blank=True)
+    note = models.CharField(max_length=200, default="", blank=True)
+    stages = models.JSONField(null=True, blank=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="nightshift_jobs", db_index=False
+    )
+    subject_type = models.ForeignKey(ContentType, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
+    subject_id = models.BigIntegerField(null=True, blank=True)
+    subject = GenericForeignKey("subject_type", "subject_id")
+    target_id = models.BigIntegerField(null=True, blank=True)
+    unique_key = models.CharField(max_length=200, default="", blank=True)
+    limit_key = models.CharField(max_length=200, default="", blank=True)
+    rate_key = models.CharField(max_length=200, default="", blank=True)
+    parent = models.BigIntegerField(null=True, blank=True)
+    root = models.BigIntegerField(null=True, blank=True)
+    origin = models.BigIntegerField(null=True, blank=True, help_text="The job that this one runs again.")
+    schedule_id = models.BigIntegerField(null=True, blank=True)
+    tick = models.DateTimeField(null=True, blank=True)
+    notify = models.CharField(max_length=40, default="", blank=True)
+    created_at = models.DateTimeField()
+    published_at = models.DateTimeField(null=True, blank=True)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    carrier_epoch = models.CharField(max_length=40, default="", blank=True)
+
+    objects: ClassVar[Any] = JobQuerySet.as_manager()
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(
+                fields=["priority", "ord", "id"], name="nightshift_ready", condition=Q(state=State.WAITING, hold="")
+            ),
+            models.Index(fields=["run_at"], name="nightshift_due", condition=Q(state=State.WAITING, hold=Hold.UNTIL)),
+            models.Index(fields=["worker"], name="nightshift_running", condition=Q(state=State.RUNNING)),
+            models.Index(fields=["owner", "-id"], name="nightshift_owner"),
+            models.Index(fields=["target_id", "-id"], name="nightshift_target", condition=Q(target_id__isnull=False)),
+            models.Index(fields=["subject_type", "subject_id"], name="nightshift_subject"),
+            models.Index(fields=["finished_at"], name="nightshift_finished", condition=Q(finished_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"job {self.pk}: {self.title}"
+
+    def get_absolute_url(self) -> str:
+        """The job's page."""
+        return reverse("nightshift:job", args=[self.pk])
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the row will never move again."""
+        return self.state in FINAL
+
+    @property
+    def version(self) -> str:
+        """Changes whenever something that the page shows of this row changes, but for the log."""
+        shown = (self.state, self.hold, self.attempt, self.done, self.total, self.note, self.stop_requested)
+        return f"{'-'.join(str(part) for part in shown)}-{len(self.stages or [])}"

@@ -1,0 +1,35 @@
+"""What a broker of ours is made of: its middleware, outermost first, and why in that order."""
+
+from __future__ import annotations
+
+import dramatiq
+from dramatiq.middleware import AgeLimit, Callbacks, CurrentMessage, Middleware, Pipelines, Retries, TimeLimit
+
+from tom_nightshift import modes
+from tom_nightshift.broker.broker import DatabaseBroker
+from tom_nightshift.conf import get_settings
+from tom_nightshift.ledger.hooks import JobHooks
+from tom_nightshift.worker.connections import TaskConnections
+from tom_nightshift.worker.housekeeping import Housekeeping
+
+
+def middleware() -> list[Middleware]:
+    """The middleware of a worker's broker. Hooks after a task run in reverse order."""
+    return [
+        JobHooks(),  # first before a task, so that all that follows is logged to its job; last after it
+        Housekeeping(),  # the loops of a worker process
+        CurrentMessage(),
+        AgeLimit(),
+        TimeLimit(time_limit=int(get_settings().timeout * 1000)),
+        Callbacks(),
+        Pipelines(),
+        Retries(max_retries=0),  # decides before JobHooks looks; a task says if it wants more attempts
+        TaskConnections(),  # next to the task: its transaction is ended before anything else happens
+    ]
+
+
+def install_broker() -> DatabaseBroker:
+    """Build the broker and make it Dramatiq's global one, before any task is declared."""
+    broker = DatabaseBroker(middleware(), runs_here=modes.runs_here)
+    dramatiq.set_broker(broker)
+    return broker

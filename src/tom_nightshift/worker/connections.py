@@ -1,0 +1,49 @@
+"""A task's database connections: opened when it asks, fit for use when it begins, left in order when it ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connections, reset_queries
+from dramatiq import Broker
+from dramatiq.middleware import Middleware
+
+from tom_nightshift import events
+from tom_nightshift.broker.inline import InlineMessage
+
+
+class TaskConnections(Middleware):
+    """Rolls back what a task left open, and closes connections that are unusable or too old.
+
+    A task that never asks for the database opens none.
+    """
+
+    def before_process_message(self, broker: Broker, message: Any) -> None:
+        if not isinstance(message, InlineMessage):
+            _close_old_ones()
+
+    def after_process_message(
+        self, broker: Broker, message: Any, *, result: Any = None, exception: BaseException | None = None
+    ) -> None:
+        if isinstance(message, InlineMessage):
+            return
+        for connection in connections.all(initialized_only=True):
+            if connection.connection is not None and _in_transaction(connection):
+                events.transaction_left_open(message.actor_name)
+                connection.close()
+        _close_old_ones()
+
+    def after_skip_message(self, broker: Broker, message: Any) -> None:
+        self.after_process_message(broker, message)
+
+
+def _close_old_ones() -> None:
+    reset_queries()
+    for connection in connections.all(initialized_only=True):
+        connection.close_if_unusable_or_obsolete()
+
+
+def _in_transaction(connection: Any) -> bool:
+    if connection.in_atomic_block or not connection.autocommit:
+        return True
+    return bool(getattr(connection.connection, "in_transaction", False))
