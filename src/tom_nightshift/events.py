@@ -52,12 +52,36 @@ def late_outcome(job_id: int, number: int, words: str) -> None:
 
 def database_away(error: BaseException, seconds: float) -> None:
     """The database did not answer; the worker waits and tries again."""
-    logger.warning("the database does not answer (%s); trying again in %.0f s", first_line(error), seconds)
+    if "no such table" in str(error) or "relation \"tom_nightshift" in str(error):
+        why = f"Nightshift's tables are not there ({first_line(error)}): run ./manage.py migrate"
+    else:
+        why = f"the database does not answer ({first_line(error)})"
+    logger.warning("%s; trying again in %.0f s", why, seconds)
 
 
 def database_back() -> None:
     """The database answers again."""
     logger.info("the database answers again")
+
+
+def outcome_refused(job_id: int, error: BaseException) -> None:
+    """An engine fault: the database refused how an attempt ended; only the bare outcome is written."""
+    logger.error("engine fault: how job %d ended was refused: %s", job_id, first_line(error), exc_info=error)
+
+
+def outcome_undecided(job_id: int, error: BaseException) -> None:
+    """An engine fault: what became of an attempt could not be worked out; its job fails."""
+    logger.error("engine fault: the end of job %d could not be read: %s", job_id, first_line(error), exc_info=error)
+
+
+def thread_replaced(count: int) -> None:
+    """Threads of this worker had died; others took their place."""
+    logger.error("%d threads of this worker had died; as many were started", count)
+
+
+def process_failed(error: BaseException) -> None:
+    """A worker process could not run."""
+    logger.critical("a worker process failed: %s", first_line(error), exc_info=error)
 
 
 def loop_failed(name: str, error: BaseException) -> None:
@@ -107,7 +131,10 @@ def upload_in_request(name: str) -> None:
 
 def first_line(error: BaseException) -> str:
     """An error in one line: its class and the first line of its message."""
-    lines = str(error).strip().splitlines()
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # noqa: BLE001 - an error whose own __str__ fails still has a name
+        lines = []
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 

@@ -41,4 +41,4 @@ def use(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        _asked.remove(name)
+        _asked.pop()

@@ -7,17 +7,18 @@ Dramatiq would start for them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from dramatiq import Actor, Broker, Message, Middleware, Worker
+from dramatiq.common import current_millis
 from dramatiq.errors import ActorNotFound, QueueJoinTimeout, QueueNotFound
 from dramatiq.middleware import Retries
 
 from tom_nightshift import events
 from tom_nightshift.broker.consumer import MailboxConsumer
 from tom_nightshift.broker.inline import InlineSavepoint, run_here
-from tom_nightshift.ledger import capture, enqueue, options
+from tom_nightshift.ledger import enqueue, options, pruning
 from tom_nightshift.ledger.dispatcher import Dispatcher
 from tom_nightshift.ledger.reporter import Reporter
 from tom_nightshift.ledger.session import callers_transaction
@@ -72,7 +73,7 @@ class DatabaseBroker(Broker):
             ArgumentsRefused: the arguments do not fit the task, cannot be stored, or are too large.
         """
         message = message.copy()
-        message.options.pop("eta", None)
+        delay = _until(message.options.pop("eta", None), delay)
         self.emit_before("enqueue", message, delay)
         if enqueue.is_retry(message):
             enqueue.record_retry(message, (delay or 0) / 1000)
@@ -93,12 +94,13 @@ class DatabaseBroker(Broker):
         return MailboxConsumer(self, self.dispatcher, queue_name, timeout)
 
     def flush(self, queue_name: str) -> None:
-        """Drop the jobs of a queue that have not begun."""
+        """Drop the jobs of a queue that wait."""
         with callers_transaction() as sql:
-            sql.run("DELETE FROM tom_nightshift_job WHERE state = 'waiting' AND queue = %s", [queue_name])
+            rows = sql.rows("SELECT id FROM tom_nightshift_job WHERE state = 'waiting' AND queue = %s", [queue_name])
+            pruning.remove(sql, [job_id for (job_id,) in rows])
 
     def flush_all(self) -> None:
-        """Drop all jobs that have not begun."""
+        """Drop all jobs that wait."""
         for queue_name in self.queues:
             self.flush(queue_name)
 
@@ -118,12 +120,11 @@ class DatabaseBroker(Broker):
         """The names of the tasks that this process can run."""
         return sorted(self.actors)
 
-    def boot(self, threads: int) -> None:
-        """Become the broker of a worker process that has so many threads."""
-        capture.install(prints=False)
+    def boot(self, threads: int, queues: Collection[str]) -> None:
+        """Become the broker of a worker process that has so many threads and listens to these queues."""
         events.results_are_kept()
         reporter = Reporter()
-        self.dispatcher = Dispatcher(threads, self.known_tasks, reporter)
+        self.dispatcher = Dispatcher(threads, sorted(queues), self.known_tasks, reporter)
         reporter.start()
         self.dispatcher.start()
 
@@ -159,13 +160,18 @@ class _WorkerBoot(Middleware):
     """Starts and ends the broker's own threads with Dramatiq's worker, whoever starts that."""
 
     def before_worker_boot(self, broker: Any, worker: Worker) -> None:
-        broker.boot(worker.worker_threads)
+        broker.boot(worker.worker_threads, worker.consumer_whitelist or broker.queues)
 
     def before_worker_shutdown(self, broker: Any, worker: Worker) -> None:
         broker.dispatcher.stop_claiming()
 
     def after_worker_shutdown(self, broker: Any, worker: Worker) -> None:
         broker.shut_down()
+
+
+def _until(eta: Any, delay: int | None) -> int | None:
+    """The delay as asked for, else until a moment that the message names (milliseconds, as Dramatiq counts)."""
+    return max(0, int(eta) - current_millis()) if delay is None and eta else delay
 
 
 def _seconds(milliseconds: int | None) -> float | None:

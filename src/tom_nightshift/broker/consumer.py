@@ -11,7 +11,7 @@ from dramatiq.common import current_millis
 from dramatiq.errors import ActorNotFound
 
 from tom_nightshift import events
-from tom_nightshift.ledger import options
+from tom_nightshift.ledger import options, storable
 from tom_nightshift.ledger.attempt import Attempt
 from tom_nightshift.ledger.dispatcher import Dispatcher
 from tom_nightshift.ledger.hooks import JobMessage
@@ -43,9 +43,24 @@ class OutcomeConsumer(Consumer):
         attempt: Attempt = message.attempt
         if isinstance(message._exception, ActorNotFound):  # the only one that no hook tells
             attempt.exception = message._exception
-        return decide(
-            attempt, acked=acked, too_old=is_too_old(self.broker, message), has_retries=self.broker.has_retries
-        )
+        try:
+            too_old = is_too_old(self.broker, message)
+            return decide(attempt, acked=acked, too_old=too_old, has_retries=self.broker.has_retries)
+        except Exception as error:  # noqa: BLE001 - Dramatiq would pass over it, and the job would run for ever
+            events.outcome_undecided(attempt.job_id, error)
+            return Outcome(State.FAILED, "undecided", f"how it ended could not be read: {events.first_line(error)}")
+
+    def read(self, attempt: Attempt, encoded: bytes) -> JobMessage | None:
+        """The message of an attempt; one that cannot be read has ended there and then."""
+        try:
+            message = Message.decode(encoded)
+        except Exception as error:  # noqa: BLE001 - whatever a decoder raises
+            events.broken_message(attempt.job_id, error)
+            words = f"the job's arguments cannot be read: {events.first_line(error)}"
+            self.end(attempt, Outcome(State.FAILED, "unreadable", storable.text(words)))
+            return None
+        message.options.pop("eta", None)
+        return JobMessage(message, attempt)
 
 
 class MailboxConsumer(OutcomeConsumer):
@@ -62,7 +77,7 @@ class MailboxConsumer(OutcomeConsumer):
             attempt, encoded = self.mailbox.get(timeout=self.timeout)
         except queue.Empty:
             return None
-        message = self._read(attempt, encoded)
+        message = self.read(attempt, encoded)
         if message is not None:
             self.dispatcher.reporter.watch(attempt)
         return message
@@ -78,22 +93,6 @@ class MailboxConsumer(OutcomeConsumer):
         """Give back what was put into the mailbox and never taken out."""
         while not self.mailbox.empty():
             self.end(self.mailbox.get_nowait()[0], hand_back())
-
-    def _read(self, attempt: Attempt, encoded: bytes) -> JobMessage | None:
-        try:
-            return job_message(attempt, encoded)
-        except Exception as error:  # noqa: BLE001 - whatever a decoder raises
-            events.broken_message(attempt.job_id, error)
-            words = f"the job's arguments cannot be read: {events.first_line(error)}"
-            self.end(attempt, Outcome(State.FAILED, "unreadable", words))
-            return None
-
-
-def job_message(attempt: Attempt, encoded: bytes) -> JobMessage:
-    """The message of an attempt, ready to be processed."""
-    message = Message.decode(encoded)
-    message.options.pop("eta", None)
-    return JobMessage(message, attempt)
 
 
 def is_too_old(broker: Broker, message: Any) -> bool:

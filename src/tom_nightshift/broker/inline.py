@@ -11,12 +11,12 @@ from collections.abc import Iterable
 from queue import PriorityQueue
 from typing import Any
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from dramatiq import Message
 from dramatiq.middleware import Middleware
 from dramatiq.worker import ConsumerThread, WorkerThread
 
-from tom_nightshift.broker.consumer import OutcomeConsumer, job_message
+from tom_nightshift.broker.consumer import OutcomeConsumer
 from tom_nightshift.ledger import capture, moves, outcomes
 from tom_nightshift.ledger.attempt import Attempt, current
 from tom_nightshift.ledger.dispatcher import attempt_from_row
@@ -32,18 +32,16 @@ MOST_ATTEMPTS = 100
 
 def run_here(broker: Any, job_ids: Iterable[int]) -> int:
     """Run jobs now, each until it is final; delays are not waited for. The number of attempts made."""
-    capture.install(prints=False)
-    return sum(_run_until_final(broker, job_id) for job_id in job_ids)
+    with capture.listening():
+        return sum(_run_until_final(broker, job_id) for job_id in job_ids)
 
 
 def drain(broker: Any) -> int:
     """Run everything that waits, and what that asks for, until nothing does. The number of attempts made."""
-    attempts = 0
-    while job_ids := _waiting_jobs():
-        made = run_here(broker, job_ids)
-        if not made:
-            break
-        attempts += made
+    attempts, done = 0, set[int]()
+    while job_ids := [job_id for job_id in _waiting_jobs() if job_id not in done]:
+        attempts += run_here(broker, job_ids)
+        done.update(job_ids)
     return attempts
 
 
@@ -61,13 +59,15 @@ def _run_until_final(broker: Any, job_id: int) -> int:
 
 def _run(broker: Any, attempt: Attempt, encoded: bytes) -> Outcome:
     consumer = _InlineConsumer(broker)
-    outer = current.get()
-    message = InlineMessage(job_message(attempt, encoded)._message, attempt)
-    try:
-        _process(broker, consumer, message)
-    finally:
-        message.savepoint.close()
-        current.set(outer)
+    message = consumer.read(attempt, encoded)
+    if message is not None:
+        outer = current.get()
+        inline = InlineMessage(message._message, attempt)
+        try:
+            _process(broker, consumer, inline)
+        finally:
+            inline.savepoint.close()
+            current.set(outer)
     assert consumer.outcome is not None
     return consumer.outcome
 
@@ -91,6 +91,13 @@ class _InlineConsumer(OutcomeConsumer):
 
     outcome: Outcome | None = None
 
+    def ack(self, message: Any) -> None:
+        if message.broken is None:
+            super().ack(message)
+        else:
+            message.attempt.exception = message.broken
+            super().nack(message)
+
     def end(self, attempt: Attempt, outcome: Outcome) -> None:
         attempt.close_reports()
         self.outcome = outcome
@@ -104,6 +111,8 @@ class InlineMessage(JobMessage):
     def __init__(self, message: Message[Any], attempt: Attempt) -> None:
         super().__init__(message, attempt)
         self.savepoint = contextlib.ExitStack()
+        self.broken: DatabaseError | None = None
+        """Why the savepoint could not be kept: the task passed over an error of the database."""
 
 
 class InlineSavepoint(Middleware):
@@ -119,7 +128,10 @@ class InlineSavepoint(Middleware):
         if isinstance(message, InlineMessage):
             if exception is not None:
                 transaction.set_rollback(True, using=jobs_alias())
-            message.savepoint.close()
+            try:
+                message.savepoint.close()
+            except DatabaseError as error:
+                message.broken = error
 
 
 def _waiting_jobs() -> list[int]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def owner_id(asked: Any) -> int | None:
 def subject_of(asked: models.Model | None, arguments: Mapping[str, Any]) -> Subject:
     """The subject: as given, else the object that an argument names."""
     instance = asked if asked is not None else _named_instance(arguments)
-    if instance is None or instance.pk is None:
+    if instance is None or not isinstance(instance.pk, int):
         return Subject()
     kind = apps.get_model("contenttypes", "ContentType").objects.get_for_model(instance)
     targets = (find(instance) for find in _target_of)
@@ -71,5 +72,6 @@ def subject_of(asked: models.Model | None, arguments: Mapping[str, Any]) -> Subj
 def _named_instance(arguments: Mapping[str, Any]) -> models.Model | None:
     for argument, model in _named.items():
         if arguments.get(argument) is not None:
-            return model()._default_manager.filter(pk=arguments[argument]).first()
+            with contextlib.suppress(TypeError, ValueError):  # not a key: the task may make sense of it
+                return model()._default_manager.filter(pk=arguments[argument]).first()
     return None

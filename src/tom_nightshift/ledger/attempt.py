@@ -63,6 +63,9 @@ class Attempt:
     begun: float | None = None
     """``time.monotonic()`` when a thread began it."""
 
+    thread: threading.Thread | None = None
+    """The thread that runs it, once it has begun."""
+
     value: Any = None
     exception: BaseException | None = None
     traceback: str = ""
@@ -75,6 +78,11 @@ class Attempt:
     def token(self) -> tuple[int, int]:
         """(row id, attempt)."""
         return self.job_id, self.number
+
+    @property
+    def has_a_thread(self) -> bool:
+        """Whether a thread runs it, or is still to begin it."""
+        return self.thread is None or self.thread.is_alive()
 
     @property
     def seconds(self) -> float:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import select
 import socket
+import threading
 import uuid
 
 from django.db import transaction
@@ -55,37 +56,46 @@ class Bell:
         os.set_blocking(self._far, False)
         self._path = ""
         self._socket: socket.socket | None = None
+        self._lock = threading.Lock()
+        self._closed = False
 
     def hang(self) -> None:
         """Begin to listen; without a run directory the bell rings for this process only."""
-        if self._socket is not None:
-            return
-        with contextlib.suppress(OSError):
-            listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
             listener.setblocking(False)
             self._path = str(run_dir() / f"{os.getpid()}-{uuid.uuid4().hex[:8]}{SUFFIX}")
             listener.bind(self._path)
+        except OSError:
+            listener.close()
+        else:
             self._socket = listener
 
     def ring_here(self) -> None:
-        """Wake the thread of this process that waits."""
-        with contextlib.suppress(OSError):
-            os.write(self._far, b"!")
+        """Wake the thread of this process that waits; once the bell is closed, nobody does."""
+        with self._lock, contextlib.suppress(OSError):
+            if not self._closed:  # the number of a closed file may belong to another by now
+                os.write(self._far, b"!")
 
     def wait(self, seconds: float) -> None:
         """Wait for a ring, at most so many seconds."""
-        listened = [self._near] if self._socket is None else [self._near, self._socket.fileno()]
-        select.select(listened, [], [], max(0.0, seconds))
+        listened = select.poll()  # unlike select(), it also takes file numbers above 1,023
+        listened.register(self._near, select.POLLIN)
+        if self._socket is not None:
+            listened.register(self._socket, select.POLLIN)
+        listened.poll(max(0.0, seconds) * 1000)
         self._hush()
 
     def close(self) -> None:
         """Take the bell down."""
+        with self._lock:
+            self._closed = True
+            os.close(self._near)
+            os.close(self._far)
         if self._socket is not None:
             self._socket.close()
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
-        os.close(self._near)
-        os.close(self._far)
 
     def _hush(self) -> None:
         with contextlib.suppress(OSError):

@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,13 +22,15 @@ from tom_nightshift.ledger.bell import Bell
 from tom_nightshift.ledger.outcomes import Outcome
 from tom_nightshift.ledger.presence import Presence
 from tom_nightshift.ledger.reporter import Reporter
-from tom_nightshift.ledger.session import AWAY, OwnConnection
+from tom_nightshift.ledger.session import AWAY, UNREACHABLE, OwnConnection
 
 POLL = 1.0
 """Seconds between looks for jobs that nobody rang for."""
 
 WAIT_FOR_COMMIT = 0.05
 """An attempt longer than this, in seconds, waits until its outcome is committed before its thread goes on."""
+
+LOOK_AGAIN = 0.05
 
 Mailbox = queue.SimpleQueue[tuple[Attempt, bytes]]
 
@@ -47,12 +49,16 @@ class Dispatcher(threading.Thread):
 
     Parameters:
         threads: how many jobs may be in hand at a time.
+        queues: names of the queues that this process listens to, for the row that names it.
         known_tasks: gives the names of the tasks that this process can run.
     """
 
-    def __init__(self, threads: int, known_tasks: Callable[[], list[str]], reporter: Reporter) -> None:
+    def __init__(
+        self, threads: int, queues: Sequence[str], known_tasks: Callable[[], list[str]], reporter: Reporter
+    ) -> None:
         super().__init__(name="nightshift-dispatcher", daemon=True)
         self.threads = threads
+        self.queues = list(queues)
         self.known_tasks = known_tasks
         self.reporter = reporter
         self.presence = Presence(threads)
@@ -66,6 +72,7 @@ class Dispatcher(threading.Thread):
 
         self._handed_over: deque[HandedOver] = deque()
         self._claiming = True
+        self._has_said_leaving = False
         self._stopping = False
         self._away_since: float | None = None
 
@@ -85,9 +92,25 @@ class Dispatcher(threading.Thread):
             while self.is_alive() and not handed.written.wait(1.0):
                 pass
 
+    def held(self) -> list[moves.Token]:
+        """The attempts that this process really holds: not those whose thread has died."""
+        return [token for token, attempt in list(self.in_hand.items()) if attempt.has_a_thread]
+
+    def let_go(self, tokens: Iterable[moves.Token]) -> None:
+        """Hold these attempts no more: their rows were put back."""
+        for token in tokens:
+            self.in_hand.pop(token, None)
+
     def stop_claiming(self) -> None:
         """Claim nothing more; outcomes are still written."""
         self._claiming = False
+        self.bell.ring_here()
+
+    def wait_for_running_jobs(self, seconds: float) -> None:
+        """Wait until everything in hand has ended and is written, at most so many seconds."""
+        deadline = time.monotonic() + seconds
+        while self.in_hand and self.is_alive() and time.monotonic() < deadline:
+            time.sleep(LOOK_AGAIN)
 
     def stop(self, timeout: float = 10.0) -> None:
         """End the thread once every outcome handed over is written, at most after so many seconds."""
@@ -99,20 +122,36 @@ class Dispatcher(threading.Thread):
 
     def run(self) -> None:
         self.bell.hang()
-        while not (self._stopping and not self._handed_over):
-            worked = self._turn_safely()
+        while not self._is_done():
+            worked = self._safely(self._turn)
             if not worked and not self._stopping:
                 self.bell.wait(self._patience())
-        self._turn_safely(last=True)
+        self._safely(self._sign_off)
         self.connection.close()
+        self.bell.close()
 
-    def _turn_safely(self, last: bool = False) -> bool:
+    def _is_done(self) -> bool:
+        if self._stopping:
+            self._hand_back_unread()
+        return self._stopping and not self._handed_over
+
+    def _hand_back_unread(self) -> None:
+        """A claim that was under way when the consumers closed has put its jobs where nobody reads any more."""
+        for mailbox in self.mailboxes.values():
+            while not mailbox.empty():
+                self.hand_over(mailbox.get_nowait()[0], outcomes.hand_back())
+
+    def _safely(self, turn: Callable[[], bool]) -> bool:
         """One turn; while the database is away, wait and say so. True if there may be more to do at once."""
         try:
-            worked = self._sign_off() if last else self._turn()
+            worked = turn()
         except AWAY as error:
             self._wait_for_database(error)
-            return not last
+            return True
+        except Exception as error:  # noqa: BLE001 - without this thread the process would hold its jobs for ever
+            events.loop_failed(self.name, error)
+            self.bell.wait(POLL)
+            return True
         if self._away_since is not None:
             self._away_since = None
             events.database_back()
@@ -120,30 +159,57 @@ class Dispatcher(threading.Thread):
 
     def _turn(self) -> bool:
         self._register()
+        self._say_leaving()
         free = self._free_threads(len(self._handed_over))
         wants = free > 0 and self._claiming and bool(self.mailboxes) and self._worth_claiming()
         handed = self._take_handed_over()
         if not handed and not wants:
             return False
         try:
-            claimed, accepted = self._write_and_claim(handed, free if wants else 0)
-        except BaseException:
-            self._handed_over.extendleft(reversed(handed))
+            self._write_and_claim(handed, free if wants else 0)
+        finally:
+            self._handed_over.extendleft(reversed(handed))  # those that were not written
+        return True
+
+    def _write_and_claim(self, handed: list[HandedOver], free: int) -> None:
+        """The one transaction: outcomes of finished attempts, then the claim of the next."""
+        try:
+            with self.connection.transaction() as sql:
+                accepted = [outcomes.write(sql, item.attempt, item.outcome) for item in handed]
+                moves.release_due(sql)
+                claimed = moves.claim(sql, self.presence.name, list(self.mailboxes), free) if free else []
+        except UNREACHABLE:
             raise
+        except Exception:
+            if not handed:
+                raise
+            self._write_one_by_one(handed)
+            return
         self._settle(handed, accepted)
         self._deliver(claimed)
-        return bool(claimed or handed)
 
-    def _write_and_claim(self, handed: list[HandedOver], free: int) -> tuple[list[moves.Row], list[bool]]:
-        """The one transaction: outcomes of finished attempts, then the claim of the next."""
+    def _write_one_by_one(self, handed: list[HandedOver]) -> None:
+        """One of these is refused: it must not keep the others from their rows."""
+        while handed:
+            accepted = self._write_alone(handed[0])
+            self._settle(handed, [accepted])
+
+    def _write_alone(self, item: HandedOver) -> bool:
+        try:
+            with self.connection.transaction() as sql:
+                return outcomes.write(sql, item.attempt, item.outcome)
+        except UNREACHABLE:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job must not stay "running"
+            events.outcome_refused(item.attempt.job_id, error)
+            problem = events.first_line(error)
         with self.connection.transaction() as sql:
-            accepted = [outcomes.write(sql, item.attempt, item.outcome) for item in handed]
-            moves.release_due(sql)
-            claimed = moves.claim(sql, self.presence.name, list(self.mailboxes), free) if free else []
-        return claimed, accepted
+            return outcomes.write_bare(sql, item.attempt, item.outcome, problem)
 
     def _settle(self, handed: list[HandedOver], accepted: list[bool]) -> None:
-        for item, was_accepted in zip(handed, accepted, strict=True):
+        """These are written: take them from the list, and let the threads that wait for them go on."""
+        for was_accepted in accepted:
+            item = handed.pop(0)
             attempt, outcome = item.attempt, item.outcome
             self.in_hand.pop(attempt.token, None)
             if was_accepted:
@@ -179,20 +245,31 @@ class Dispatcher(threading.Thread):
     def _register(self) -> None:
         if self.registered.is_set() and not self.anew:
             return
-        presence = Presence(self.threads) if self.anew else self.presence
+        before, now = self.presence, Presence(self.threads) if self.anew else self.presence
         with self.connection.transaction() as sql:
-            presence.register(sql, list(self.mailboxes))
+            now.register(sql, self.queues)
             moves.release_parked(sql, self.known_tasks())
-        self.presence, self.anew = presence, False
+        self.presence, self.anew, self._has_said_leaving = now, False, False
+        if before is not now:
+            before.release_lock()
         self.registered.set()
-        events.worker_started(presence.name, self.threads, f"queues {', '.join(self.mailboxes) or 'none yet'}")
+        events.worker_started(now.name, self.threads, f"queues {', '.join(self.queues) or '(none)'}")
+
+    def _say_leaving(self) -> None:
+        if not self._claiming and not self._has_said_leaving:
+            with self.connection.transaction() as sql:
+                self.presence.leave(sql)
+            self._has_said_leaving = True
 
     def _sign_off(self) -> bool:
+        """Remove this worker's row. While rows of jobs name it, its lock stays until the process ends: others see that."""
+        gone = True
         if self.registered.is_set():
             with self.connection.transaction() as sql:
-                self.presence.sign_off(sql)
+                gone = self.presence.sign_off(sql)
             events.worker_stopped(self.presence.name)
-        self.presence.release_lock()
+        if gone:
+            self.presence.release_lock()
         return False
 
     def _take_handed_over(self) -> list[HandedOver]:
@@ -213,7 +290,9 @@ def attempt_from_row(row: moves.Row) -> tuple[Attempt, bytes]:
     job_id, number, task, queue_name, title, owner_id, root, failures, losses, saved, stages, message = row
     attempt = Attempt(job_id, number, task, queue_name, title, owner_id, root or job_id, failures, losses)
     attempt.reports.saved = _json(saved) or {}
-    attempt.reports.stages = [stage for stage in _json(stages) or [] if stage.get("done")]
+    shown = _json(stages) or []
+    attempt.reports.stages = [stage for stage in shown if stage.get("done")]
+    attempt.reports.changed = attempt.reports.stages != shown
     return attempt, bytes(message)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import dramatiq
@@ -13,7 +14,7 @@ from dramatiq.common import current_millis
 
 from tom_nightshift.conf import get_settings
 from tom_nightshift.exceptions import ArgumentsRefused
-from tom_nightshift.ledger import asking, bell
+from tom_nightshift.ledger import asking, bell, storable
 from tom_nightshift.ledger.attempt import Retry, current
 from tom_nightshift.ledger.session import Sql, callers_transaction
 from tom_nightshift.states import Hold
@@ -57,7 +58,8 @@ def write_row(message: Message[Any], actor: Actor[Any, Any] | None, delay: float
     """
     arguments = bound_arguments(actor, message)
     wanted = {name: message.options.get(name) for name in OURS}
-    clean = message.copy(options={k: v for k, v in message.options.items() if k not in OURS})
+    # Not by message.copy(): that adds options to those that are there.
+    clean = replace(message, options={k: v for k, v in message.options.items() if k not in OURS})
     encoded = _encode(clean, arguments)
     values = _values(clean, actor, arguments, wanted) | {"message": encoded}
     with callers_transaction() as sql:
@@ -76,7 +78,8 @@ def ask_again(broker: dramatiq.Broker, message: bytes, *, owner: Any, origin: in
     """
     once = Message.decode(message)
     kept = {k: v for k, v in once.options.items() if k not in ("retries", "traceback", "requeue_timestamp", "eta")}
-    fresh = once.copy(
+    fresh = replace(
+        once,
         message_id=str(uuid.uuid4()),
         message_timestamp=current_millis(),
         options=kept | {"owner": owner, "origin": origin},
@@ -94,22 +97,24 @@ def bound_arguments(actor: Actor[Any, Any] | None, message: Message[Any]) -> Map
         return dict(message.kwargs)
     signature = inspect.signature(actor.fn)
     try:
-        return signature.bind(*message.args, **message.kwargs).arguments
+        bound = signature.bind(*message.args, **message.kwargs)
     except TypeError as error:
         raise ArgumentsRefused(
             f"{actor.actor_name}{signature} cannot be called with what was sent: {error}."
         ) from None
+    bound.apply_defaults()
+    return bound.arguments
 
 
 def title_of(actor: Actor[Any, Any] | None, task: str, arguments: Mapping[str, Any]) -> str:
     """The task's ``title`` with ``{argument}`` filled in; without one, its name in words."""
     template = actor.options.get("title") if actor else None
     if not template:
-        return task.rsplit(".", 1)[-1].replace("_", " ").strip().capitalize()[:TITLE_LENGTH]
+        return task.rsplit(".", 1)[-1].replace("_", " ").strip().capitalize()
     try:
-        return str(template).format(**arguments)[:TITLE_LENGTH]
-    except (KeyError, IndexError, ValueError, AttributeError):
-        return str(template)[:TITLE_LENGTH]
+        return str(template).format(**arguments)
+    except Exception:  # noqa: BLE001 - whatever an argument's own formatting raises: a title is not worth a job
+        return str(template)
 
 
 def _encode(message: Message[Any], arguments: Mapping[str, Any]) -> bytes:
@@ -147,7 +152,10 @@ def _values(
     return {
         "queue": message.queue_name,
         "task": message.actor_name,
-        "title": title_of(actor, message.actor_name, arguments),
+        # A title given at the call wins; it stays in the message, so that Run again has it too.
+        "title": storable.text(
+            message.options.get("title") or title_of(actor, message.actor_name, arguments), TITLE_LENGTH
+        ),
         "priority": actor.priority if actor else 0,
         "owner_id": asking.owner_id(wanted["owner"]),
         "subject_type_id": subject.type_id,
@@ -175,7 +183,7 @@ def _insert(sql: Sql, values: dict[str, Any], message_id: str, delay: float | No
     inserted = sql.rows(
         f"INSERT INTO tom_nightshift_job ({', '.join(row)}, created_at, run_at) VALUES ({marks}, {sql.now}, {run_at}) "
         "ON CONFLICT (message_id) DO NOTHING RETURNING id",
-        list(row.values()),
+        [sql.uuid(str(value)) if isinstance(value, uuid.UUID) else value for value in row.values()],
     )
     if inserted:
         return int(inserted[0][0])

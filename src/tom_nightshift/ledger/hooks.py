@@ -6,6 +6,7 @@ decided by then.
 
 from __future__ import annotations
 
+import threading
 import time
 import traceback
 from typing import Any
@@ -15,6 +16,7 @@ from dramatiq.middleware import Middleware
 
 from tom_nightshift import events
 from tom_nightshift.exceptions import StopRequested, TaskError
+from tom_nightshift.ledger import capture
 from tom_nightshift.ledger.attempt import Attempt, current
 from tom_nightshift.ledger.options import OPTIONS
 
@@ -35,7 +37,7 @@ class JobHooks(Middleware):
 
     def before_process_message(self, broker: Broker, message: Any) -> None:
         attempt: Attempt = message.attempt
-        attempt.begun = time.monotonic()
+        attempt.begun, attempt.thread = time.monotonic(), threading.current_thread()
         current.set(attempt)
         events.job_started(attempt.job_id, attempt.task, attempt.number)
 
@@ -44,13 +46,18 @@ class JobHooks(Middleware):
     ) -> None:
         attempt: Attempt = message.attempt
         attempt.value, attempt.exception = result, exception
+        _leave(attempt)
         if exception is not None:
             attempt.traceback = _traceback(exception)
-        current.set(None)
 
     def after_skip_message(self, broker: Broker, message: Any) -> None:
         message.attempt.skipped = True
-        current.set(None)
+        _leave(message.attempt)
+
+
+def _leave(attempt: Attempt) -> None:
+    attempt.log.end_line(capture.clock())
+    current.set(None)
 
 
 def _traceback(error: BaseException) -> str:

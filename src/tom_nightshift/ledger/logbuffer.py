@@ -7,6 +7,10 @@ from collections import deque
 from dataclasses import dataclass
 
 
+LONGEST_HALF_LINE = 8_192
+"""Characters after which a line that does not end is taken for one that has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """Whole lines to be written as one row; ``replaces`` says that the row with this ``seq`` may be there already."""
@@ -34,6 +38,24 @@ class LogBuffer:
         self._dropped = 0
         self._tail_seq: int | None = None
         self._tail_changed = False
+        self._half_line = ""
+
+    def write(self, text: str, stamp: str) -> None:
+        """Add text that need not end where a line does, as ``print`` writes it."""
+        with self._lock:
+            *lines, self._half_line = (self._half_line + text).split("\n")
+            if len(self._half_line) > LONGEST_HALF_LINE:
+                lines.append(self._half_line)
+                self._half_line = ""
+        for line in lines:
+            shown = line.rstrip("\r").rpartition("\r")[2]  # a bar that redraws itself: its last state
+            if shown.strip():
+                self.add(f"{stamp} {shown}")
+
+    def end_line(self, stamp: str) -> None:
+        """Nothing more will follow: end a line that was begun by ``write``."""
+        if self._half_line:
+            self.write("\n", stamp)
 
     def add(self, line: str) -> None:
         """Add one line, without its line break."""

@@ -25,11 +25,13 @@ def claim(sql: Sql, worker: str, queues: Sequence[str], limit: int) -> list[Row]
     Returns:
         rows of ``CLAIMED``, in the order in which they are to run.
     """
-    skip = "FOR UPDATE SKIP LOCKED" if sql.vendor == "postgresql" else ""
-    rows = sql.rows(
-        f"UPDATE tom_nightshift_job SET {_start(sql)} WHERE state = 'waiting' AND hold = '' AND id IN ("
+    soonest = (
         f"SELECT id FROM tom_nightshift_job WHERE state = 'waiting' AND hold = '' AND queue IN ({marks(queues)}) "
-        f"ORDER BY priority, ord, id LIMIT %s {skip}) RETURNING {CLAIMED}, priority, ord",
+        "ORDER BY priority, ord, id LIMIT %s"
+    )
+    rows = sql.rows(
+        f"UPDATE tom_nightshift_job SET {_start(sql)} WHERE state = 'waiting' AND hold = '' "
+        f"AND id {_among_free(sql, soonest)} RETURNING {CLAIMED}, priority, ord",
         [worker, *queues, limit],
     )
     return [row[:-2] for row in sorted(rows, key=lambda row: (row[-2], row[-1], row[0]))]
@@ -58,7 +60,7 @@ def finish(sql: Sql, token: Token, state: State, *, reason: str, error: str, res
 def wait_again(
     sql: Sql, token: Token, *, charge: str, reason: str, error: str, message: bytes | None, hold: Hold, delay: float
 ) -> bool:
-    """running → waiting, on the same row, unless somebody asked the job to stop.
+    """running → waiting, on the same row; → stopped, if somebody asked the job to stop meanwhile.
 
     Parameters:
         charge: the counter that goes up: failures, losses, snoozes, or none.
@@ -66,10 +68,10 @@ def wait_again(
         delay: seconds until it may be claimed, with ``Hold.UNTIL``.
 
     Returns:
-        whether the attempt still held its row and nobody asked for a stop.
+        whether the attempt still held its row.
     """
     counter = f"{charge} = {charge} + 1, " if charge else ""
-    return bool(
+    waits = bool(
         sql.run(
             f"UPDATE tom_nightshift_job SET {counter}state = 'waiting', hold = %s, run_at = {sql.after(delay)}, "
             f"reason = %s, error = %s, message = coalesce(%s, message), worker = '' "
@@ -77,6 +79,7 @@ def wait_again(
             [hold, reason, error, message, *token],
         )
     )
+    return waits or finish(sql, token, State.STOPPED, reason="stopped", error="stopped", result=None)
 
 
 def stop(sql: Sql, job_id: int, by: str) -> State | None:
@@ -86,26 +89,25 @@ def stop(sql: Sql, job_id: int, by: str) -> State | None:
         ``STOPPED``, ``RUNNING`` (asked) or None (the job was final already, or is not there).
     """
     words = f"stopped by {by}" if by else "stopped"
-    if sql.run(
-        "UPDATE tom_nightshift_job SET state = 'stopped', hold = '', stop_requested = TRUE, stop_by = %s, error = %s, "
-        f"reason = 'stopped', finished_at = {sql.now} WHERE id = %s AND state = 'waiting'",
+    # One statement for both states: between two, the job could go from one to the other unseen.
+    rows = sql.rows(
+        "UPDATE tom_nightshift_job SET stop_requested = TRUE, stop_by = %s, hold = '', "
+        "state = CASE WHEN state = 'waiting' THEN 'stopped' ELSE state END, "
+        "stop_stage = CASE WHEN state = 'waiting' THEN stop_stage ELSE 1 END, "
+        "reason = CASE WHEN state = 'waiting' THEN 'stopped' ELSE reason END, "
+        "error = CASE WHEN state = 'waiting' THEN %s ELSE error END, "
+        f"finished_at = CASE WHEN state = 'waiting' THEN {sql.now} ELSE finished_at END "
+        "WHERE id = %s AND state IN ('waiting', 'running') RETURNING state",
         [by, words, job_id],
-    ):
-        return State.STOPPED
-    asked = sql.run(
-        "UPDATE tom_nightshift_job SET stop_requested = TRUE, stop_stage = 1, stop_by = %s "
-        "WHERE id = %s AND state = 'running'",
-        [by, job_id],
     )
-    return State.RUNNING if asked else None
+    return State(rows[0][0]) if rows else None
 
 
 def release_due(sql: Sql) -> int:
     """Jobs held until a time that has come may be claimed."""
-    return sql.run(
-        "UPDATE tom_nightshift_job SET hold = '' "
-        f"WHERE state = 'waiting' AND hold = 'until' AND run_at <= {sql.now}",
-    )
+    due = f"state = 'waiting' AND hold = 'until' AND run_at <= {sql.now}"
+    free = _among_free(sql, f"SELECT id FROM tom_nightshift_job WHERE {due}")
+    return sql.run(f"UPDATE tom_nightshift_job SET hold = '' WHERE {due} AND id {free}")
 
 
 def release(sql: Sql, job_ids: Sequence[int]) -> int:
@@ -119,11 +121,9 @@ def release(sql: Sql, job_ids: Sequence[int]) -> int:
 
 def release_parked(sql: Sql, tasks: Sequence[str]) -> int:
     """Jobs that waited for a worker that knows their task may be claimed: here is one."""
-    return sql.run(
-        "UPDATE tom_nightshift_job SET hold = '' "
-        f"WHERE state = 'waiting' AND hold = 'parked' AND task IN ({marks(tasks)})",
-        tasks,
-    )
+    parked = f"state = 'waiting' AND hold = 'parked' AND task IN ({marks(tasks)})"
+    free = _among_free(sql, f"SELECT id FROM tom_nightshift_job WHERE {parked}")
+    return sql.run(f"UPDATE tom_nightshift_job SET hold = '' WHERE {parked} AND id {free}", [*tasks, *tasks])
 
 
 def record(sql: Sql, token: Token, outcome: str, error: str = "", traceback: str = "") -> None:
@@ -159,9 +159,18 @@ def held_by(sql: Sql, worker: str) -> list[Row]:
     """(id, attempt, task, losses, stop_requested) of the rows that say this worker runs them."""
     return sql.rows(
         "SELECT id, attempt, task, losses, stop_requested FROM tom_nightshift_job "
-        "WHERE state = 'running' AND worker = %s",
+        "WHERE state = 'running' AND worker = %s ORDER BY id",
         [worker],
     )
+
+
+def _among_free(sql: Sql, ids: str) -> str:
+    """``IN (…)`` of these ids, without the rows that another transaction holds at this moment.
+
+    Processes that pick many rows at once would otherwise wait for one another in different orders. On PostgreSQL as an
+    array: a planner may run a subquery of ``IN`` more than once, and each run would skip and lock other rows.
+    """
+    return f"= ANY(ARRAY({ids} FOR UPDATE SKIP LOCKED))" if sql.vendor == "postgresql" else f"IN ({ids})"
 
 
 def _start(sql: Sql) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from dramatiq import Actor, Broker
 from dramatiq.errors import ActorNotFound
 
 from tom_nightshift.exceptions import OptionRefused
+from tom_nightshift.ledger import storable
 
 OPTIONS = {
     "title": "What the job is called on pages; {argument} is filled in.",
@@ -29,11 +31,13 @@ def settle(actor: Actor[Any, Any]) -> None:
         OptionRefused: a value cannot be used, or an option stands beside the one of Dramatiq's that it replaces.
     """
     options = actor.options
+    _check_names(actor)
     for ours, theirs in _MEANS.items():
         if ours in options:
             if theirs in options:
                 raise OptionRefused(f"{actor.actor_name}: {ours} and {theirs} say the same thing: keep {ours}.")
-            options[theirs] = _translated(actor.actor_name, ours, options[ours])
+            # Taken out: an actor may be declared again, to another broker.
+            options[theirs] = _translated(actor.actor_name, ours, options.pop(ours))
     if options.get("on_lost", "again") not in ("again", "lost"):
         raise OptionRefused(f"{actor.actor_name}: on_lost is {options['on_lost']!r}: it takes 'again' or 'lost'.")
 
@@ -46,8 +50,14 @@ def option(broker: Broker, task: str, name: str, default: Any) -> Any:
         return default
 
 
+def _check_names(actor: Actor[Any, Any]) -> None:
+    for what, name, longest in (("name", actor.actor_name, 200), ("queue name", actor.queue_name, 100)):
+        if len(name) > longest or storable.text(name) != name:
+            raise OptionRefused(f"the {what} {name[:60]!r}… of a task is {len(name)} characters long: at most {longest}.")
+
+
 def _translated(task: str, name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise OptionRefused(f"{task}: {name} is {value!r}: it takes a number above zero.")
     if name == "max_attempts":
         if value != int(value):

@@ -3,7 +3,8 @@
 | what Dramatiq tells us                                        | the move                                        |
 |---------------------------------------------------------------|-------------------------------------------------|
 | ack, no exception                                             | succeeded, or warned                            |
-| ``enqueue`` of the very message that this thread is running   | waiting again, with the delay it asks for       |
+| ``enqueue`` of the very message that this thread is running   | waiting again, with the delay it asks for; a    |
+|                                                               | failure is counted only if there was one        |
 | ack with an exception, no retry recorded, no Retries there    | failed                                          |
 | ack with an exception, no retry recorded, Retries there       | put back (its hook broke); failed the third time|
 | nack after ``after_process_message(exception=…)``             | failed                                          |
@@ -16,20 +17,25 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dramatiq.errors import ActorNotFound
+from dramatiq.middleware import TimeLimitExceeded
 
 from tom_nightshift import events
 from tom_nightshift.conf import get_settings
 from tom_nightshift.exceptions import StopRequested, TaskError, Withdrawn
-from tom_nightshift.ledger import moves
-from tom_nightshift.ledger.attempt import Attempt
+from tom_nightshift.ledger import moves, storable
+from tom_nightshift.ledger.attempt import Attempt, Retry
 from tom_nightshift.ledger.reporter import report_values, write_log
 from tom_nightshift.ledger.session import Sql
 from tom_nightshift.states import Hold, State
+
+WORDS_LENGTH = 2_000
+"""Most characters of a failure in words."""
+
+TRACEBACK_LENGTH = 50_000
 
 PUT_BACK_AFTER = (5.0, 60.0)
 """Seconds before an attempt whose retry could not be recorded runs again; there is no third time."""
@@ -69,17 +75,17 @@ def decide(attempt: Attempt, *, acked: bool, too_old: bool = False, has_retries:
     if isinstance(error, ActorNotFound):
         return Outcome(State.WAITING, "parked", f"no worker here knows the task {attempt.task}", hold=Hold.PARKED)
     if isinstance(error, StopRequested | Withdrawn):
-        return Outcome(State.STOPPED, "stopped", str(error))
+        return Outcome(State.STOPPED, "stopped", in_words(error))
     if attempt.skipped:
         return _skipped(acked, too_old)
+    if attempt.retry is not None:
+        return _retried(attempt, attempt.retry)
     if error is None:
         return _succeeded(attempt) if acked else Outcome(State.FAILED, "rejected", "the task was rejected unseen")
-    if attempt.retry is not None:
-        return _retried(attempt, error)
     if acked and has_retries and attempt.failures < len(PUT_BACK_AFTER):
         delay = PUT_BACK_AFTER[attempt.failures]
-        return Outcome(State.WAITING, "put back", in_words(error), Hold.UNTIL, delay, charge="failures")
-    return Outcome(State.FAILED, reason_of(error), in_words(error))
+        return Outcome(State.WAITING, "put back", _words_of(attempt), Hold.UNTIL, delay, charge="failures")
+    return Outcome(State.FAILED, reason_of(error), _words_of(attempt))
 
 
 def hand_back() -> Outcome:
@@ -90,11 +96,20 @@ def hand_back() -> Outcome:
 def write(sql: Sql, attempt: Attempt, outcome: Outcome) -> bool:
     """Write an outcome, with the rest of the log and the last progress. Whether the attempt still held its row."""
     result = result_json(attempt) if outcome.state in (State.SUCCEEDED, State.WARNED, State.FAILED) else None
-    moves.record(sql, attempt.token, outcome.recorded_as, outcome.words, attempt.traceback)
-    accepted = _move(sql, attempt, outcome, result)
+    traceback = storable.text(attempt.traceback, TRACEBACK_LENGTH)
+    moves.record(sql, attempt.token, outcome.recorded_as, outcome.words, traceback)
+    if attempt.reports.changed:
+        _write_last_progress(sql, attempt)
+    accepted = _move(sql, attempt.token, outcome, result)
     if accepted:
         write_log(sql, attempt, attempt.log.take())
     return accepted
+
+
+def write_bare(sql: Sql, attempt: Attempt, outcome: Outcome, problem: str) -> bool:
+    """Write an outcome that was refused with all that belongs to it: only the move, and why the rest is missing."""
+    words = f"{outcome.words} (the rest of what it said could not be stored: {problem})".strip()
+    return _move(sql, attempt.token, replace(outcome, words=storable.text(words, WORDS_LENGTH)), None)
 
 
 def result_json(attempt: Attempt) -> str | None:
@@ -102,35 +117,39 @@ def result_json(attempt: Attempt) -> str | None:
     value = _kept_value(attempt)
     if value is None and not attempt.made and not attempt.warnings:
         return None
-    return json.dumps({"value": value, "made": attempt.made, "warnings": attempt.warnings})
+    return storable.as_json({"value": value, "made": attempt.made, "warnings": attempt.warnings})
 
 
 def in_words(error: BaseException) -> str:
     """A failure as one sentence: a task's own words as they are, else the kind of error and what it said."""
-    if isinstance(error, TaskError) and str(error):
-        return str(error)
-    said = str(error).strip()
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    said = storable.text(error, WORDS_LENGTH).strip()
+    if said and isinstance(error, TaskError | StopRequested):
+        return said
+    name = storable.text(type(error).__name__)
+    return f"{name}: {said}" if said else name
 
 
 def reason_of(error: BaseException) -> str:
     """One word for a failure, to count by."""
-    return "task" if isinstance(error, TaskError) else type(error).__name__[:40]
+    if isinstance(error, TimeLimitExceeded):
+        return "time limit"
+    return "task" if isinstance(error, TaskError) else storable.text(type(error).__name__, 40)
 
 
-def _move(sql: Sql, attempt: Attempt, outcome: Outcome, result: str | None) -> bool:
-    if attempt.reports.changed:
-        _write_last_progress(sql, attempt)
+def _words_of(attempt: Attempt) -> str:
+    error = attempt.exception
+    if isinstance(error, TimeLimitExceeded):
+        return f"stopped after {attempt.seconds:,.0f} s: its time limit"
+    return in_words(error) if error is not None else ""
+
+
+def _move(sql: Sql, token: moves.Token, outcome: Outcome, result: str | None) -> bool:
     if outcome.state != State.WAITING:
-        return moves.finish(
-            sql, attempt.token, outcome.state, reason=outcome.reason, error=outcome.words, result=result
-        )
-    waits = moves.wait_again(
-        sql, attempt.token, charge=outcome.charge, reason=outcome.reason, error=outcome.words,
+        return moves.finish(sql, token, outcome.state, reason=outcome.reason, error=outcome.words, result=result)
+    return moves.wait_again(
+        sql, token, charge=outcome.charge, reason=outcome.reason, error=outcome.words,
         message=outcome.message, hold=outcome.hold, delay=outcome.delay,
     )  # fmt: skip
-    # Somebody asked it to stop while it was failing: then it does not run again.
-    return waits or moves.finish(sql, attempt.token, State.STOPPED, reason="stopped", error="stopped", result=None)
 
 
 def _write_last_progress(sql: Sql, attempt: Attempt) -> None:
@@ -152,27 +171,25 @@ def _skipped(acked: bool, too_old: bool) -> Outcome:
 def _succeeded(attempt: Attempt) -> Outcome:
     _kept_value(attempt)
     if attempt.warnings:
-        return Outcome(State.WARNED, "warned", attempt.warnings[0])
+        return Outcome(State.WARNED, "warned", storable.text(attempt.warnings[0], WORDS_LENGTH))
     return Outcome(State.SUCCEEDED)
 
 
-def _retried(attempt: Attempt, error: BaseException) -> Outcome:
-    assert attempt.retry is not None
-    hold = Hold.UNTIL if attempt.retry.delay > 0 else Hold.NONE
-    return Outcome(
-        State.WAITING, "retry", in_words(error), hold, attempt.retry.delay, "failures", attempt.retry.message.encode()
-    )
+def _retried(attempt: Attempt, retry: Retry) -> Outcome:
+    hold = Hold.UNTIL if retry.delay > 0 else Hold.NONE
+    charge = "failures" if attempt.exception is not None else "snoozes"
+    return Outcome(State.WAITING, "retry", _words_of(attempt), hold, retry.delay, charge, retry.message.encode())
 
 
 def _kept_value(attempt: Attempt) -> Any:
     """The return value if it can be kept; else a warning, once, and None from then on."""
     try:
-        encoded = json.dumps(attempt.value, allow_nan=False)
+        size = len(storable.as_json(attempt.value).encode())
     except (TypeError, ValueError) as error:
         attempt.warnings.append(f"the return value could not be kept: {events.first_line(error)}")
         attempt.value = None
         return None
-    if len(encoded) > get_settings().result_bytes:
-        attempt.warnings.append(f"the return value of {len(encoded):,} bytes was too large to be kept")
+    if size > get_settings().result_bytes:
+        attempt.warnings.append(f"the return value of {size:,} bytes was too large to be kept")
         attempt.value = None
     return attempt.value

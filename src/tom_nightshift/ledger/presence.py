@@ -37,6 +37,8 @@ class Neighbour:
     leaving: bool
 
 
+HOST_LENGTH = 80
+
 _my_nonces: set[str] = set()
 """Nonces of lock files that this process holds: to open one, and close it again, would free its lock."""
 
@@ -50,7 +52,7 @@ class Presence:
         self.threads = threads
         self.nonce = uuid.uuid4().hex
         _my_nonces.add(self.nonce)
-        self.host = socket.gethostname()
+        self.host = this_host()
         self.name = f"{self.host}:{os.getpid()}:{self.nonce[:8]}"
         self._lock: int | None = None
         self._path = ""
@@ -72,10 +74,12 @@ class Presence:
         """Say that this worker was told to end: what it still holds then is charged to nobody."""
         sql.run("UPDATE tom_nightshift_worker SET leaving = TRUE WHERE name = %s", [self.name])
 
-    def sign_off(self, sql: Sql) -> None:
-        """Remove this worker's row, unless rows of jobs still name it: then others return those first."""
-        if not moves.held_by(sql, self.name):
-            sql.run("DELETE FROM tom_nightshift_worker WHERE name = %s", [self.name])
+    def sign_off(self, sql: Sql) -> bool:
+        """Remove this worker's row, unless rows of jobs still name it: then others return those first. Whether it went."""
+        if moves.held_by(sql, self.name):
+            return False
+        sql.run("DELETE FROM tom_nightshift_worker WHERE name = %s", [self.name])
+        return True
 
     def release_lock(self) -> None:
         """Give the lock file up."""
@@ -94,15 +98,21 @@ class Presence:
                 os.write(self._lock, self.nonce.encode())
                 fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
+                self.release_lock()  # half a lock would tell the neighbours that this process is dead
                 return 0, 0
         found = os.fstat(self._lock)
         return found.st_dev, found.st_ino
 
 
+def this_host() -> str:
+    """The name of this machine."""
+    return socket.gethostname()[:HOST_LENGTH]
+
+
 def neighbours(sql: Sql, but: str) -> list[Neighbour]:
     """All workers that have a row, but this one."""
     rows = sql.rows(
-        f"SELECT {NEIGHBOUR}, {sql.age('beat_at')}, leaving FROM tom_nightshift_worker WHERE name <> %s", [but]
+        f"SELECT {NEIGHBOUR}, {sql.age('beat_at')}, leaving FROM tom_nightshift_worker WHERE name <> %s ORDER BY id", [but]
     )
     return [Neighbour(*row[:6], silent=float(row[6]), leaving=bool(row[7])) for row in rows]
 
@@ -112,7 +122,7 @@ def is_dead(neighbour: Neighbour, vendor: str) -> bool:
     by_lock = lock_says_alive(neighbour)
     if by_lock is not None:
         return not by_lock
-    if vendor == "sqlite" and neighbour.host == socket.gethostname():
+    if vendor == "sqlite" and neighbour.host == this_host():
         # A file that is gone, with its owner on this host: it cannot be told from a busy database any other way
         # than by a silence that no transaction lasts.
         return neighbour.silent > 10 * get_settings().lease

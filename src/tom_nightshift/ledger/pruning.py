@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tom_nightshift.conf import get_settings
 from tom_nightshift.ledger.session import OwnConnection, Sql, marks
 
@@ -31,8 +33,14 @@ def _prune_batch(sql: Sql) -> int:
         [BATCH],
     )
     ids = [job_id for (job_id,) in rows]
-    if ids:
+    remove(sql, ids)
+    return len(ids)
+
+
+def remove(sql: Sql, job_ids: Sequence[int]) -> None:
+    """Remove rows of jobs, with all that belongs to them."""
+    for start in range(0, len(job_ids), BATCH):
+        ids = job_ids[start : start + BATCH]
         for table in PARTS:
             sql.run(f"DELETE FROM {table} WHERE job_id IN ({marks(ids)})", ids)
         sql.run(f"DELETE FROM tom_nightshift_job WHERE id IN ({marks(ids)})", ids)
-    return len(ids)

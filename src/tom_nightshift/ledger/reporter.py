@@ -6,10 +6,11 @@ not wait for the write lock either: while it is taken, the words stay in memory 
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Sequence
 
+from tom_nightshift import events
+from tom_nightshift.ledger import storable
 from tom_nightshift.ledger.attempt import Attempt
 from tom_nightshift.ledger.logbuffer import Piece
 from tom_nightshift.ledger.session import AWAY, OwnConnection, Sql
@@ -56,7 +57,9 @@ class Reporter:
             try:
                 self._report(attempt)
             except AWAY:  # locked, or away: the words stay in memory for the next tick
-                return
+                continue
+            except Exception as error:  # noqa: BLE001 - what one job said must not keep the others silent
+                events.loop_failed(f"report of job {attempt.job_id}", error)
 
     def _report(self, attempt: Attempt) -> None:
         with attempt.lock:
@@ -82,13 +85,13 @@ class Reporter:
 
 
 def is_stop_requested(sql: Sql, attempt: Attempt) -> bool:
-    """Whether somebody asked the job to stop; takes no lock."""
+    """Whether the attempt is to stop: somebody asked, or the job has been given to another; takes no lock."""
     statement = "SELECT stop_requested FROM tom_nightshift_job WHERE id = %s AND attempt = %s AND state = 'running'"
-    return any(bool(asked) for (asked,) in sql.rows(statement, attempt.token))
+    return _asked_or_lost(sql.rows(statement, attempt.token))
 
 
 def write_reports(sql: Sql, attempt: Attempt, pieces: Sequence[Piece]) -> bool:
-    """Write progress and log of an attempt that still holds its row; whether somebody asked the job to stop."""
+    """Write progress and log of an attempt that still holds its row; whether it is to stop."""
     held = sql.rows(
         "UPDATE tom_nightshift_job SET done = %s, total = %s, note = %s, stages = %s, saved = %s "
         "WHERE id = %s AND attempt = %s AND state = 'running' RETURNING stop_requested",
@@ -96,15 +99,19 @@ def write_reports(sql: Sql, attempt: Attempt, pieces: Sequence[Piece]) -> bool:
     )
     if held:
         write_log(sql, attempt, pieces)
-    return any(bool(asked) for (asked,) in held)
+    return _asked_or_lost(held)
+
+
+def _asked_or_lost(rows: Sequence[tuple[object, ...]]) -> bool:
+    return not rows or bool(rows[0][0])
 
 
 def report_values(attempt: Attempt) -> tuple[float | None, float | None, str, str | None, str | None]:
     """The values of the columns done, total, note, stages, saved."""
     said = attempt.reports
-    stages = json.dumps(said.stages) if said.stages else None
-    saved = json.dumps(said.saved) if said.saved else None
-    return said.done, said.total, said.note, stages, saved
+    stages = storable.as_json(said.stages) if said.stages else None
+    saved = storable.as_json(said.saved) if said.saved else None
+    return said.done, said.total, storable.text(said.note), stages, saved
 
 
 def write_log(sql: Sql, attempt: Attempt, pieces: Sequence[Piece]) -> None:
@@ -113,5 +120,5 @@ def write_log(sql: Sql, attempt: Attempt, pieces: Sequence[Piece]) -> None:
         sql.run(
             "INSERT INTO tom_nightshift_log (job_id, attempt, seq, text) VALUES (%s, %s, %s, %s) "
             "ON CONFLICT (job_id, attempt, seq) DO UPDATE SET text = excluded.text",
-            [attempt.job_id, attempt.number, piece.seq, piece.text.replace("\x00", "�")],
+            [attempt.job_id, attempt.number, piece.seq, storable.text(piece.text)],
         )

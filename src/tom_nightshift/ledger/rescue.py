@@ -37,6 +37,7 @@ def orphans(sql: Sql) -> int:
     )
     for job_id, number, worker in rows:
         if worker == IN_THE_REQUEST:
+            moves.record(sql, (job_id, number), "lost", "the web process died while it ran")
             _unknown_end(sql, (job_id, number))
         else:
             _uncharged(sql, (job_id, number))
@@ -65,13 +66,14 @@ IN_THE_REQUEST = "in the request"
 
 
 def _return_jobs(sql: Sql, dead: Neighbour, on_lost: OnLost) -> int:
+    if not sql.run("DELETE FROM tom_nightshift_worker WHERE name = %s", [dead.name]):
+        return 0  # another worker is faster
     rows = moves.held_by(sql, dead.name)
     for job_id, number, task, losses, stop_requested in rows:
         if dead.leaving and not stop_requested:
             _uncharged(sql, (job_id, number))
         else:
             _lost_by_worker(sql, (job_id, number), losses + 1, bool(stop_requested), on_lost(task))
-    sql.run("DELETE FROM tom_nightshift_worker WHERE name = %s", [dead.name])
     with contextlib.suppress(OSError):
         os.unlink(dead.lock_path)
     events.worker_found_dead(dead.name, len(rows))

@@ -13,12 +13,18 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.apps import apps
-from django.db import DatabaseError, InterfaceError, connections, router, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connections, router, transaction
 
 from tom_nightshift.ledger import clock
 
 AWAY = (DatabaseError, InterfaceError)
-"""What a database that is away, or a lock that is taken, raises."""
+"""What a database that is away, or a lock that is taken, raises; also one whose tables are not there yet."""
+
+UNREACHABLE = (OperationalError, InterfaceError)
+"""Those of ``AWAY`` that say nothing about the statement: tried again later, it may well succeed."""
+
+LOCK_TIMEOUT = 0.5
+"""Seconds that a connection without patience waits for a row that another transaction holds (PostgreSQL)."""
 
 
 def jobs_alias() -> str:
@@ -61,15 +67,15 @@ class Sql:
 
 
 def marks(values: Sequence[Any]) -> str:
-    """Placeholders for ``IN (…)``."""
-    return ", ".join(["%s"] * len(values))
+    """Placeholders for ``IN (…)``; of nothing, one that matches nothing."""
+    return ", ".join(["%s"] * len(values)) or "NULL"
 
 
 class OwnConnection:
     """A connection that belongs to one thread of Nightshift. It opens when needed and again after a failure.
 
     Parameters:
-        patience: how long a statement waits for SQLite's write lock, in seconds.
+        patience: how long a statement waits for a lock that another holds, in seconds.
     """
 
     def __init__(self, patience: float = 20.0) -> None:
@@ -144,6 +150,8 @@ def _new_connection(alias: str, patience: float) -> Any:
         _execute(connection, f"PRAGMA busy_timeout = {int(patience * 1000)}")
         _execute(connection, "PRAGMA synchronous = NORMAL")
         _execute(connection, "PRAGMA temp_store = MEMORY")
+    elif connection.vendor == "postgresql" and patience < LOCK_TIMEOUT:
+        _execute(connection, f"SET lock_timeout = {int(LOCK_TIMEOUT * 1000)}")
     return connection
 
 

@@ -6,6 +6,7 @@ do nothing. None of them waits for the database.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from django.apps import apps
 from django.db import models
 
 from tom_nightshift.exceptions import StopRequested
+from tom_nightshift.ledger import storable
 from tom_nightshift.ledger.attempt import Attempt, current
 
 NOTE_LENGTH = 200
@@ -38,7 +40,7 @@ def progress(done: float, total: float | None = None, note: str = "") -> None:
         return
     checkpoint()
     said = attempt.reports
-    said.done, said.total, said.note = float(done), None if total is None else float(total), note[:NOTE_LENGTH]
+    said.done, said.total, said.note = _finite(done), _finite(total), storable.text(note, NOTE_LENGTH)
     said.changed = True
 
 
@@ -77,6 +79,7 @@ def step(name: str) -> Iterator[Step]:
 
     Raises:
         StopRequested: somebody asked the job to stop.
+        TypeError, ValueError: JSON cannot hold the value that was set.
     """
     checkpoint()
     attempt = current.get()
@@ -91,11 +94,27 @@ def step(name: str) -> Iterator[Step]:
     _end_stage(attempt, stage, this, time.monotonic() - began)
 
 
+def start_over() -> None:
+    """What earlier attempts of this job finished does not count: its steps are forgotten, and shown as not done."""
+    attempt = current.get()
+    if attempt is not None:
+        attempt.reports.saved.pop("steps", None)
+        attempt.reports.stages.clear()
+        attempt.reports.changed = True
+
+
+def say(words: str) -> None:
+    """Write a line to the job's log."""
+    attempt = current.get()
+    if attempt is not None:
+        attempt.log.add(f"{time.strftime('%H:%M:%S', time.gmtime())} {words}")
+
+
 def warn(words: str) -> None:
     """The job does its work, but something is to be known: it ends as *done, with warnings*, and shows these words."""
     attempt = current.get()
     if attempt is not None:
-        attempt.warnings.append(words)
+        attempt.warnings.append(str(words))
         attempt.log.add(f"{time.strftime('%H:%M:%S', time.gmtime())} WARNING: {words}")
 
 
@@ -112,7 +131,8 @@ def result(made: models.Model | str, label: str = "") -> None:
     if isinstance(made, str):
         attempt.made.append({"url": made, "label": label or made})
     else:
-        attempt.made.append({"model": made._meta.label_lower, "pk": made.pk, "label": label or str(made)})
+        pk = made.pk if isinstance(made.pk, int) else str(made.pk)
+        attempt.made.append({"model": made._meta.label_lower, "pk": pk, "label": label or str(made)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +159,10 @@ def current_job() -> RunningJob | None:
     return RunningJob(attempt.job_id, attempt.number, attempt.task, attempt.title, attempt.owner_id)
 
 
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
 def _begin_stage(attempt: Attempt, name: str) -> dict[str, Any]:
     stages = attempt.reports.stages
     stage = next((stage for stage in stages if stage["name"] == name), None)
@@ -151,6 +175,7 @@ def _begin_stage(attempt: Attempt, name: str) -> dict[str, Any]:
 
 
 def _end_stage(attempt: Attempt, stage: dict[str, Any], this: Step, seconds: float) -> None:
+    storable.as_json(this.value)  # refused here, where the task's author sees which step it was
     if not stage["done"]:
         stage |= {"done": True, "seconds": round(seconds, 1)}
     attempt.reports.saved.setdefault("steps", {})[this.name] = this.value

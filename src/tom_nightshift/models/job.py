@@ -112,6 +112,7 @@ class Job(models.Model):
                 fields=["priority", "ord", "id"], name="nightshift_ready", condition=Q(state=State.WAITING, hold="")
             ),
             models.Index(fields=["run_at"], name="nightshift_due", condition=Q(state=State.WAITING, hold=Hold.UNTIL)),
+            models.Index(fields=["task"], name="nightshift_parked", condition=Q(state=State.WAITING, hold=Hold.PARKED)),
             models.Index(fields=["worker"], name="nightshift_running", condition=Q(state=State.RUNNING)),
             models.Index(fields=["owner", "-id"], name="nightshift_owner"),
             models.Index(fields=["target_id", "-id"], name="nightshift_target", condition=Q(target_id__isnull=False)),

@@ -18,6 +18,9 @@ from tom_nightshift.ledger import capture
 PR_SET_PDEATHSIG = 1
 LOOK_FOR_PARENT = 1.0
 
+STOP_THREADS = 2_000
+"""Milliseconds for Dramatiq's threads to end once they have nothing to do; each looks once a second."""
+
 
 def run_worker(broker: Any, *, threads: int, queues: Sequence[str], grace: float, parent: int) -> int:
     """Run jobs until told to end (SIGTERM) or until the supervisor is gone. The exit code.
@@ -31,15 +34,23 @@ def run_worker(broker: Any, *, threads: int, queues: Sequence[str], grace: float
     signal.signal(signal.SIGTERM, lambda *_: told.set())
     _die_with_parent()
     random.seed()
-    capture.install(prints=True)
+    capture.install()
     worker = dramatiq.Worker(broker, queues=set(queues) or None, worker_threads=threads)
     broker.emit_after("process_boot")
     worker.start()
     while not told.wait(LOOK_FOR_PARENT) and os.getppid() == parent:
         pass
-    worker.stop(timeout=int(grace * 1000))
+    _wind_down(broker, worker, grace)
     sys.stdout.flush()
     return 0
+
+
+def _wind_down(broker: Any, worker: dramatiq.Worker, grace: float) -> None:
+    """Claim nothing more, let running jobs finish, hand the rest back."""
+    broker.dispatcher.stop_claiming()
+    # Dramatiq's own stop counts the time it waited for one thread against the others, and gives up too early.
+    broker.dispatcher.wait_for_running_jobs(grace)
+    worker.stop(timeout=STOP_THREADS)
 
 
 def _die_with_parent() -> None:

@@ -6,6 +6,8 @@ mostly takes the place of one that has just died.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from dramatiq import Worker
@@ -13,10 +15,10 @@ from dramatiq.middleware import Middleware
 
 from tom_nightshift import events
 from tom_nightshift.conf import get_settings
-from tom_nightshift.ledger import options, pruning, rescue, sqlite
+from tom_nightshift.ledger import moves, options, pruning, rescue, sqlite
 from tom_nightshift.ledger.dispatcher import Dispatcher
 from tom_nightshift.ledger.moves import Token
-from tom_nightshift.ledger.session import AWAY, OwnConnection
+from tom_nightshift.ledger.session import AWAY, OwnConnection, Sql
 from tom_nightshift.loop import Loop
 
 RESCUE_INTERVAL = 1.0
@@ -30,9 +32,10 @@ class Housekeeping(Middleware):
 
     def __init__(self) -> None:
         self.loops: list[Loop] = []
+        self.house: House | None = None
 
     def after_worker_boot(self, broker: Any, worker: Worker) -> None:
-        house = House(broker)
+        self.house = house = House(broker, worker)
         self.loops = [
             Loop("heartbeat", house.beat, get_settings().heartbeat),
             Loop("rescue", house.rescue, RESCUE_INTERVAL),
@@ -41,83 +44,86 @@ class Housekeeping(Middleware):
         for loop in self.loops:
             loop.start()
 
-    def before_worker_shutdown(self, broker: Any, worker: Worker) -> None:
-        House(broker).leave()
-
     def after_worker_shutdown(self, broker: Any, worker: Worker) -> None:
         for loop in self.loops:
             loop.stop()
         self.loops = []
+        if self.house is not None:
+            self.house.close()
 
 
 class House:
-    """What the loops do, each with a connection that lives only as long as one look."""
+    """What the loops do. Only the one that looks every second keeps its connection."""
 
-    def __init__(self, broker: Any) -> None:
+    def __init__(self, broker: Any, worker: Any) -> None:
         self.broker = broker
+        self.worker = worker
         self.dispatcher: Dispatcher = broker.dispatcher
         self.missing: set[Token] = set()
+        self._look = OwnConnection()
 
     def beat(self) -> None:
         """Say that this worker is alive, and compare the rows that name it with what it holds."""
         if not self.dispatcher.registered.wait(get_settings().heartbeat):
             return
-        connection = OwnConnection()
-        try:
+        with _for_once() as connection:
             with connection.transaction() as sql:
                 alive = self.dispatcher.presence.beat(sql)
-                if alive:
-                    self.missing = rescue.reconcile(
-                        sql, self.dispatcher.presence.name, list(self.dispatcher.in_hand), self.missing
-                    )
-                    rescue.orphans(sql)
+                missing = self._compare(sql) if alive else set()
+            self.dispatcher.let_go(self.missing - missing)
+            self.missing = missing
             if not alive:
                 events.worker_declared_dead(self.dispatcher.presence.name)
                 self.dispatcher.anew = True
-                self.dispatcher.bell.ring_here()
+            self.dispatcher.bell.ring_here()
             sqlite.switch_to_wal(connection)
-        except AWAY:  # the dispatcher says so
-            pass
-        finally:
-            connection.close()
+        self._replace_dead_threads()
 
     def rescue(self) -> None:
         """Return the jobs of dead workers."""
         if not self.dispatcher.registered.is_set():
             return
-        connection = OwnConnection()
-        try:
-            with connection.reading() as sql:
+        with contextlib.suppress(*AWAY):  # the dispatcher says so
+            with self._look.reading() as sql:
                 needed = rescue.is_needed(sql, self.dispatcher.presence.name)
             if needed:
-                with connection.transaction() as sql:
+                with self._look.transaction() as sql:
                     rescue.rescue(sql, self.dispatcher.presence.name, self._on_lost)
                 self.dispatcher.bell.ring_here()
-        except AWAY:
-            pass
-        finally:
-            connection.close()
 
     def prune(self) -> None:
         """Remove what was kept long enough."""
-        connection = OwnConnection()
-        try:
+        with _for_once() as connection:
             pruning.prune(connection)
-        except AWAY:
-            pass
-        finally:
-            connection.close()
 
-    def leave(self) -> None:
-        """Say that this worker was told to end."""
-        connection = OwnConnection(patience=2.0)
-        try:
-            with connection.transaction() as sql:
-                self.dispatcher.presence.leave(sql)
-        except AWAY:
-            pass
-        finally:
-            connection.close()
+    def close(self) -> None:
+        """Close the connection that was kept."""
+        self._look.close()
+
+    def _compare(self, sql: Sql) -> set[Token]:
+        rescue.orphans(sql)
+        moves.release_parked(sql, self.broker.known_tasks())  # parked by another worker, which did not know the task
+        return rescue.reconcile(sql, self.dispatcher.presence.name, self.dispatcher.held(), self.missing)
+
+    def _replace_dead_threads(self) -> None:
+        """An interrupt that comes late ends a thread of Dramatiq's, silently; nobody else would start another."""
+        dead = [thread for thread in self.worker.workers if thread.running and not thread.is_alive()]
+        for thread in dead:
+            self.worker.workers.remove(thread)
+            self.worker._add_worker()
+        if dead:
+            events.thread_replaced(len(dead))
 
     def _on_lost(self, task: str) -> str:
         return str(options.option(self.broker, task, "on_lost", "again"))
+
+
+@contextlib.contextmanager
+def _for_once() -> Iterator[OwnConnection]:
+    """A connection for one look; a database that is away ends the look without a word: the dispatcher says so."""
+    connection = OwnConnection()
+    try:
+        with contextlib.suppress(*AWAY):
+            yield connection
+    finally:
+        connection.close()

@@ -11,11 +11,13 @@ import select
 import signal
 import time
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from django.db import connections
 
 from tom_nightshift import events
+
+TOLD_BY = {signal.SIGTERM, signal.SIGINT}
 
 FIRST_WAIT = 0.1
 LONGEST_WAIT = 30.0
@@ -95,14 +97,19 @@ class Supervisor:
             self._fork(place)
 
     def _fork(self, place: int) -> None:
+        # A signal must not find the child with the supervisor's handlers: it would end its siblings, and not itself.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, TOLD_BY)
         pid = os.fork()
         if pid == 0:
-            self._become_child()
+            self._become_child(before)
         self.running[pid] = (place, time.monotonic())
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if self.ending_since is not None:  # told while it was being born
+            os.kill(pid, signal.SIGTERM)
         events.process_started(pid, place + 1, self.processes)
         self.announce(pid)
 
-    def _become_child(self) -> NoReturn:
+    def _become_child(self, signals_before: set[Any]) -> NoReturn:
         code = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -111,7 +118,11 @@ class Supervisor:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             # Ctrl-C reaches the whole terminal; only the supervisor decides what it means.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, signals_before)
             code = self.child(os.getppid())
+        except BaseException as error:  # noqa: BLE001 - nobody above would say it
+            events.process_failed(error)
         finally:
             os._exit(code)
 

@@ -20,14 +20,14 @@ from tom_nightshift.astro.science.remarks import complete_to, remarks
 
 Arrays = Mapping[str, NDArray[Any]]
 
-LABELLED = 1000  # sources up to which a region file carries their numbers; more hide the image
+LABELLED = 1000  # up to so many sources a region file has their numbers; more hide the sky
 
 
 def make_catalogue(image: Image, measured: Arrays, facts: Mapping[str, Any], threshold: float) -> Table:
     """Turn what was measured into a table in which every column has its unit and definition.
 
     :param image: where it was measured
-    :param measured: arrays of shape (n,), as :func:`~.photometry.measure` gives them, positions counted from 0
+    :param measured: arrays of shape (n,) as from :func:`~.photometry.measure`, positions counted from 0
     :param facts: what else is known of the image, for ``meta["ccds"]``
     :param threshold: of the detection, in units of the background's noise
     :returns: the columns of :data:`~.columns.COLUMNS`; ``meta`` holds what was assumed, and remarks on trust

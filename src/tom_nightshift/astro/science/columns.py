@@ -10,10 +10,11 @@ COUNTS = "counts"
 """Stands for the image's own unit until the image is known."""
 
 FLAGS = (
-    "Sum of: 1 blended with a neighbour when detected; 2 cut by the edge of the image; 4 too many parts to separate "
-    "them all; 8 its shape could not be measured; 16 an aperture reaches over the edge; 32 an aperture holds bad "
-    "pixels or pixels of a neighbour, which were replaced by the source's mean; 64 every pixel of an aperture is "
-    "bad; 128 no positive light in the Kron aperture; 256 saturated: its light is a lower limit. 0: nothing amiss."
+    "Sum of: 1 blended with a neighbour when detected; 2 cut by the edge of the image; 4 too many parts to "
+    "separate them all; 8 its shape could not be measured; 16 an aperture reaches over the edge; 32 an "
+    "aperture holds bad pixels or a neighbour's, which were replaced by the source's mean; 64 every pixel of "
+    "an aperture is bad; 128 no positive light in the Kron aperture; 256 saturated: its light is a lower "
+    "limit. 0: nothing amiss."
 )
 
 
@@ -37,7 +38,7 @@ def _aperture_columns() -> list[Column]:
         column
         for radius in APERTURES
         for column in (
-            Column(f"flux_{radius}px", COUNTS, f"Light within a circle of radius {radius} pixels, neighbours included", 6),
+            Column(f"flux_{radius}px", COUNTS, f"Light within {radius} pixels, with that of neighbours", 6),
             Column(f"flux_{radius}px_error", COUNTS, f"Standard error of flux_{radius}px: {{errors}}", 4),
         )
     ]  # fmt: skip
@@ -46,18 +47,18 @@ def _aperture_columns() -> list[Column]:
 COLUMNS = (
     Column("number", None, "Running number; within a CCD the brightest source comes first"),
     Column("ccd", None, "Number of the image within the file, from 1"),
-    Column("x", "pix", "Position along the rows, FITS convention (centre of the first pixel is 1), windowed", 4, True),
-    Column("y", "pix", "Position along the columns, FITS convention (centre of the first pixel is 1), windowed", 4, True),
+    Column("x", "pix", "Position along the row, FITS (first pixel centre is 1), windowed", 4, True),
+    Column("y", "pix", "Position along the column, FITS (first pixel centre is 1), windowed", 4, True),
     Column("x_error", "pix", "Standard error of the barycentre along x from the noise", 3),
     Column("y_error", "pix", "Standard error of the barycentre along y from the noise", 3),
     Column("ra", "deg", "Right ascension, ICRS ({coordinates})", 7, True),
     Column("dec", "deg", "Declination, ICRS ({coordinates})", 7, True),
-    Column("flux_kron", COUNTS, "Light within an ellipse of 2.5 Kron radii (Kron 1980), background subtracted", 6),
+    Column("flux_kron", COUNTS, "Light within 2.5 Kron radii (Kron 1980) above the background", 6),
     Column("flux_kron_error", COUNTS, "Standard error of flux_kron: {errors}", 4),
-    Column("mag", "mag", "Magnitude of flux_kron, {magnitudes}", 4, True),
-    Column("mag_error", "mag", "Standard error of mag from flux_kron_error, without that of the zero point", 4, True),
+    Column("mag", "mag", "Magnitude of flux_kron: {magnitudes}", 4, True),
+    Column("mag_error", "mag", "Standard error of mag, without that of the zero point", 4, True),
     *_aperture_columns(),
-    Column("fwhm", "pix", "Full width at half maximum of a Gaussian fitted to the core of the radial profile", 4),
+    Column("fwhm", "pix", "Full width at half maximum: a Gaussian fitted to the core", 4),
     Column("fwhm_arcsec", "arcsec", "The same on the sky, by the mean pixel scale", 4),
     Column("half_light_radius", "pix", "Radius of the circle that holds half of flux_kron", 4),
     Column("radius_20", "pix", "Radius of the circle that holds 20 % of flux_kron", 4),

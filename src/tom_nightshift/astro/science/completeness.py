@@ -1,8 +1,8 @@
 """Artificial stars: the only way to know what a catalogue has missed, and how good its errors are.
 
 Stars of known light and of the image's own sharpness are added at places strewn over it, the image is
-searched again exactly as before, and it is counted which of them come back (Stetson 1987, section 5). The same
-stars tell whether the quoted errors of the light are right.
+searched again exactly as before, and it is counted which of them come back (Stetson 1987, PASP 99, 191). The
+same stars tell whether the quoted errors of the light are right.
 """
 
 from __future__ import annotations
@@ -121,12 +121,12 @@ class _Stars:
 
     @classmethod
     def strew(cls, image: Image, trial: Trial, number: int, rng: np.random.Generator) -> _Stars:
-        """One star in each cell of a grid, so that no two fall together; levels in turn, shuffled."""
+        """One star in each cell of a grid, so that no two fall together; the levels in turn, shuffled."""
         height, width = image.data.shape
         across = max(1, round(math.sqrt(number * width / height)))
         down = max(1, round(number / across))
         column, row = (v.ravel() for v in np.meshgrid(np.arange(across), np.arange(down)))
-        level = rng.permutation(np.arange(len(column)) % len(LEVELS))
+        level = rng.permutation((int(trial.tried.sum()) + np.arange(len(column))) % len(LEVELS))
         x = (column + rng.uniform(0.1, 0.9, len(column))) * width / across - 0.5
         y = (row + rng.uniform(0.1, 0.9, len(row))) * height / down - 0.5
         seen = ~_at(image.mask, x, y)

@@ -78,7 +78,7 @@ def detect(
             objects, segments = sep.extract(
                 above, threshold, err=noise, gain=gain, mask=bad, segmentation_map=True
             )
-        except Exception as error:  # SEP raises a bare Exception with the C library's words
+        except Exception as error:  # noqa: BLE001 - SEP raises a bare Exception with the C library's words
             _make_room(str(error), pixels, error)
         else:
             return Detections(objects, segments, threshold * noise)

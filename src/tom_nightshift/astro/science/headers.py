@@ -1,7 +1,7 @@
 """What a FITS header says about its image: gain, zero point, saturation, coordinates, and how it was taken.
 
-Keywords were never standardised beyond the FITS paper, so each quantity has a documented list, tried in order,
-and a range outside which a value is not believed.
+Keywords were never standardised beyond the FITS paper, so each quantity has a documented list, tried in
+order, and a range outside which a value is not believed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _one_at_a_time = threading.RLock()
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep astropy's warnings off the log while a file is read: what matters is checked here and said in words.
+    """Keep astropy's warnings off the log while a file is read: what matters is checked and said in words.
 
     Python's warning filters belong to the whole process; the lock keeps two threads from restoring each
     other's. Never hold it across a ``yield``.
@@ -105,7 +105,7 @@ def celestial(header: Header, hdus: Any = None) -> tuple[WCS | None, str]:
     try:
         with quiet():
             return _sound(WCS(header, fobj=hdus)), ""
-    except Exception as error:  # astropy and wcslib raise a dozen kinds, down to bare ValueError and KeyError
+    except Exception as error:  # noqa: BLE001 - astropy and wcslib raise a dozen kinds, down to bare ValueError and KeyError
         words = " ".join(str(error).split())[:120]
         return (
             None,
@@ -117,7 +117,9 @@ def system(header: Header, wcs: WCS) -> str:
     """Say in which system the header's coordinates are, and what was assumed where it is silent."""
     frame = wcs_to_celestial_frame(wcs)
     equinox = getattr(frame, "equinox", None)
-    words = frame.name.upper() + (f" {equinox.value}" if equinox is not None else "")
+    words = str(frame.name).upper()
+    if equinox is not None:
+        words += f" {'B' if frame.name == 'fk4' else 'J'}{equinox.value:g}"
     if "RADESYS" in header or "RADECSYS" in header or frame.name not in ("icrs", "fk5", "fk4"):
         return words
     given = f"EQUINOX {float(header['EQUINOX']):g}" if _real(header, "EQUINOX") else "no EQUINOX either"
@@ -135,8 +137,8 @@ def not_linear(header: Header) -> str:
     remarks = " ".join(str(line) for key in ("COMMENT", "HISTORY") for line in header.get(key, ()))
     if "SkyView" in remarks and "EXPTIME" not in header and "BUNIT" not in header:
         return (
-            "Take the frame as not linear: SkyView resampled it from a survey that the header does not name, in "
-            "that survey's own units (often the blackening of a plate), so its magnitudes only rank the sources."
+            "Take the frame as not linear: SkyView resampled it from a survey that the header does not name, "
+            "in that survey's own units (often a plate's blackening), so its magnitudes only rank sources."
         )
     return ""
 
@@ -144,7 +146,7 @@ def not_linear(header: Header) -> str:
 def _real(header: Header, keyword: str) -> float | None:
     try:
         value = header.get(keyword)
-    except Exception:  # a card that cannot be parsed raises only when it is looked at
+    except Exception:  # noqa: BLE001 - a card that cannot be parsed raises only when it is looked at
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None

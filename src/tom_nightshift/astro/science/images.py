@@ -26,13 +26,17 @@ from tom_nightshift.astro.science import headers
 from tom_nightshift.exceptions import TaskError
 
 COMPANIONS = frozenset(
-    "BPM MASK DQ FLAG FLAGS ERR ERROR SIGMA STDDEV UNCERT VAR VARIANCE IVAR INVVAR WHT WEIGHT EXP EXPMAP CTX CON "
-    "SAMP TIME D2IMARR WCSDVARR BKG BACKGROUND SEGM".split()
-)
+    ("BPM MASK DQ FLAG FLAGS SEGM CTX CON SAMP TIME EXP EXPMAP WHT WEIGHT ERR ERROR SIGMA STDDEV UNCERT "  # noqa: SIM905
+     "VAR VARIANCE IVAR INVVAR BKG BACKGROUND D2IMARR WCSDVARR").split()
+)  # fmt: skip
 """Extensions of these names go with an image but are not pictures of the sky."""
 
 MASKS = ("BPM", "MASK")
 """Extensions in which every pixel that is not zero marks a bad one (BANZAI, CCDData)."""
+
+
+FILLED = 1e30
+"""No camera counts so far: numbers beyond stand for blank pixels in files that do without NaN."""
 
 
 class NoImage(TaskError):
@@ -44,10 +48,10 @@ class Image:
     """One picture of the sky; arrays have shape (y, x)."""
 
     data: NDArray[np.float32]
-    """Counts (ADU unless the header says otherwise), native byte order; what is not finite is 0 and in `bad`."""
+    """Counts (ADU unless the header says otherwise), native byte order; what is blank is 0 and in `bad`."""
 
     bad: NDArray[np.bool_]
-    """Blank (NaN, infinite) pixels and those of a BPM or MASK extension: nothing is known there."""
+    """Blank pixels (NaN, infinite, beyond 1e30) and those a BPM or MASK extension marks."""
 
     saturated: NDArray[np.bool_]
     """Pixels at or above the header's saturation: light is there, but nobody knows how much."""
@@ -161,9 +165,10 @@ def _unpacked(file: BinaryIO, name: str, stack: ExitStack) -> BinaryIO:
     file.seek(0)
     if not packed:
         return file
-    plain = stack.enter_context(tempfile.TemporaryFile())
+    plain = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
     try:
-        shutil.copyfileobj(gzip.GzipFile(fileobj=file, mode="rb"), plain, 1 << 20)
+        with gzip.GzipFile(fileobj=file, mode="rb") as packed_file:
+            shutil.copyfileobj(packed_file, plain, 1 << 20)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise _corrupt(name, "it cannot be unpacked by gzip") from error
     return plain
@@ -244,7 +249,9 @@ def _read(hdus: fits.HDUList, index: int, position: int, total: int, name: str) 
     hdu = hdus[index]
     empty = _blank_value(hdu.header)
     raw = _pixels(hdu, f"{label} of {name}" if total == 1 else f"{label} in {name}")
-    known = np.isfinite(raw) if empty is None else np.isfinite(raw) & (raw != empty)
+    known = np.abs(raw) < FILLED  # which is false for NaN, too
+    if empty is not None:
+        known &= raw != empty
     data = np.ascontiguousarray(np.where(known, raw, 0), dtype=np.float32)
     del raw
     bad = ~known
@@ -272,8 +279,8 @@ def _read(hdus: fits.HDUList, index: int, position: int, total: int, name: str) 
 def _blank_value(header: Header) -> float | None:
     """The count that stands for "nothing known" in an image of whole numbers, as it will be read.
 
-    astropy heeds BLANK only where it has to scale; an image of unsigned integers it leaves as it is. Ask before
-    reading: the keywords of scaling are gone afterwards.
+    astropy heeds BLANK only where it has to scale; an image of unsigned integers it leaves as it is. Ask
+    before reading: the keywords of scaling are gone afterwards.
     """
     if header["BITPIX"] < 0 or not isinstance(header.get("BLANK"), int):
         return None

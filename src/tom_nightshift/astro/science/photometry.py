@@ -1,6 +1,6 @@
 """What is measured of each source: place, light, size.
 
-All positions here count from 0 (the first pixel's centre is 0, 0), all light is in counts, all lengths in pixels.
+All positions here count from 0 (the first pixel's centre is 0, 0); light is in counts, lengths are in pixels.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ SATURATED = 256
 
 KRON_REACH, KRON_FACTOR, KRON_LEAST = 6.0, 2.5, 3.5
 SMALLEST_AXIS = 1 / np.sqrt(12)  # a source within one pixel: the standard deviation of a box of width 1
-RINGS = np.arange(0.5, 6.01, 0.5)  # outer radii of the rings in which a source's profile is taken
+RINGS: NDArray[np.float64] = np.linspace(
+    0.5, 6.0, 12
+)  # outer radii of the rings in which a source's profile is taken
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -118,7 +120,7 @@ def _others(found: Detections) -> dict[str, Any]:
 
 
 def _ellipse(objects: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
-    """Axes and angle within what SEP accepts: rounding can leave a < b, or the angle just beyond a right one."""
+    """Axes and angle within what SEP accepts: rounding can leave a < b, or too wide an angle."""
     b = np.maximum(np.nan_to_num(objects["b"]), SMALLEST_AXIS)
     a = np.maximum(np.nan_to_num(objects["a"]), b)
     return a, b, np.clip(np.nan_to_num(objects["theta"]), -np.pi / 2, np.pi / 2)
@@ -165,23 +167,23 @@ def _curve_of_growth(plate: Plate, x: Floats, y: Floats) -> dict[str, NDArray[An
 def _core_fwhm(plate: Plate, x: Floats, y: Floats) -> Floats:
     """Full width at half maximum of a Gaussian fitted to the core of each source's radial profile.
 
-    The mean brightness in rings of half a pixel falls as exp(−r²/2σ²), and its logarithm as a straight line in
-    r²; the line is fitted, weighted by brightness squared, where the profile is above 0.4 of its middle
-    and has fallen at every ring before. FWHM = 2 √(2 ln 2) σ. NaN where fewer than two rings are left.
+    The mean brightness in rings of half a pixel falls as exp(−r²/2σ²), and its logarithm as a straight line
+    in r²; the line is fitted, weighted by brightness squared, to the unbroken run of rings from the middle
+    that are brighter than 0.4 of it. Summing takes a pixel for evenly lit, which adds a pixel's variance,
+    1/12; it is taken off: FWHM = √(8 ln 2 (σ² − 1/12)). NaN where fewer than two rings are left.
     """
     sums = np.array([sep.sum_circle(plate.light, x, y, r, mask=plate.mask, subpix=0)[0] for r in RINGS])
-    outer = RINGS[:, None] ** 2
-    inner = np.vstack([[[0.0]], outer[:-1]])
-    bright = np.diff(sums, axis=0, prepend=0) / (np.pi * (outer - inner))
+    squares: Floats = np.concatenate([[0.0], RINGS**2])[:, None]
+    bright: Floats = np.diff(sums, axis=0, prepend=0) / (np.pi * np.diff(squares, axis=0))
     core = np.logical_and.accumulate((bright > 0.4 * bright[:1]) & (bright > 0), axis=0)
     weight = np.where(core, bright, 0.0) ** 2
     with np.errstate(all="ignore"):
-        slope = _slope((inner + outer) / 2 + 0 * bright, np.log(np.where(core, bright, 1.0)), weight)
-        fwhm = 2 * np.sqrt(2 * np.log(2)) * np.sqrt(-0.5 / slope)
+        slope = _slope((squares[1:] + squares[:-1]) / 2, np.log(np.where(core, bright, 1)), weight)
+        fwhm = np.sqrt(8 * np.log(2) * np.maximum(-0.5 / slope - SMALLEST_AXIS**2, 0))
     return np.asarray(np.where((core.sum(axis=0) >= 2) & (slope < 0), fwhm, np.nan))
 
 
-def _slope(abscissa: Floats, ordinate: Floats, weight: Floats) -> Floats:
+def _slope(abscissa: Floats, ordinate: NDArray[Any], weight: NDArray[Any]) -> Floats:
     """Slope of the weighted straight line through each column."""
     total = weight.sum(axis=0)
     dx = abscissa - (weight * abscissa).sum(axis=0) / total

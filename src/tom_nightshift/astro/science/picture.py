@@ -19,13 +19,14 @@ from PIL import ImageDraw, ImageFont
 
 from tom_nightshift.astro.science.images import Image
 
+DOUBTFUL = 1 | 2 | 4 | 8 | 64 | 128 | 256  # flags; a neighbour in the aperture (32) alone is none of them
 CLEAN, FLAGGED = (70, 215, 255), (255, 165, 60)  # told apart by the colour-blind too, and both from grey
 FINE = 3  # marks are drawn so many times larger and made small: smooth thin lines
 LARGEST_ZOOM = 4
 SMALLEST_MARK = 4.0  # pixels of the picture
 MARKED_PART = 0.3  # how much of the picture the marks may cover
 BAND = 24  # height of the line of words below, pixels
-TURNS = np.linspace(0, 2 * np.pi, 25)
+TURNS = np.linspace(0, 2 * np.pi, 49)
 QUALITIES = (90, 80, 70, 55, 40)
 
 
@@ -44,9 +45,11 @@ class _Tile:
 
     grey: NDArray[np.uint8]
     marks: NDArray[np.float64]
-    """Shape (n, 5): x, y from the top left corner, half axes, angle (radians, anticlockwise); brightest first."""
+    """Shape (n, 5): x, y from the top left corner, half axes, angle (radians, anticlockwise)."""
 
-    flagged: NDArray[np.bool_]
+    doubtful: NDArray[np.bool_]
+    """Which of the marks stand for sources with one of the :data:`DOUBTFUL` flags."""
+
     label: str
     sources: int
 
@@ -89,7 +92,13 @@ class Preview:
         shown = table[:most]
         label = image.label if self.total > 1 else ""
         self._tiles.append(
-            _Tile(grey, _marks(shown, zoom, size[1]), np.asarray(shown["flags"] > 0), label, len(table))
+            _Tile(
+                grey,
+                _marks(shown, zoom, size[1]),
+                np.asarray(shown["flags"], dtype=int) & DOUBTFUL > 0,
+                label,
+                len(table),
+            )
         )
 
     def draw(self, *, max_bytes: int = 2_000_000) -> Picture:
@@ -111,8 +120,8 @@ class Preview:
     def _canvas(self) -> Pil.Image:
         sheet, places = self._sheet()
         picture = sheet.convert("RGB")
-        for colour, flagged in ((CLEAN, False), (FLAGGED, True)):
-            picture.paste(colour, mask=self._marked(sheet.size, places, flagged))
+        for colour, doubtful in ((CLEAN, False), (FLAGGED, True)):
+            picture.paste(colour, mask=self._marked(sheet.size, places, doubtful))
         self._write_labels(picture, places)
         return _with_words(picture, self._words())
 
@@ -131,14 +140,14 @@ class Preview:
             sheet.paste(Pil.fromarray(tile.grey), place)
         return sheet, places
 
-    def _marked(self, size: tuple[int, int], places: list[tuple[int, int]], flagged: bool) -> Pil.Image:
+    def _marked(self, size: tuple[int, int], places: list[tuple[int, int]], doubtful: bool) -> Pil.Image:
         """Where the marks are, drawn large and made small; tile by tile to keep the large one small."""
         mask = Pil.new("L", size, 0)
         for tile, place in zip(self._tiles, places, strict=True):
             high, wide = tile.grey.shape
             large = Pil.new("L", (wide * FINE, high * FINE), 0)
             pen = ImageDraw.Draw(large)
-            for outline in _outlines(tile.marks[tile.flagged == flagged]) * FINE:
+            for outline in _outlines(tile.marks[tile.doubtful == doubtful]) * FINE:
                 pen.line([(x, y) for x, y in outline.tolist()], fill=255, width=FINE + 1)
             mask.paste(large.resize((wide, high), Pil.Resampling.BOX), place)
         return mask
@@ -166,7 +175,7 @@ class Preview:
             if marked == sources
             else f"{sources:,} sources, the brightest {marked:,} marked"
         )
-        return f"{which}; blue: nothing amiss, orange: flagged"
+        return f"{which}; orange: blended, cut off or saturated"
 
 
 def draw(image: Image, table: Table, *, max_bytes: int = 2_000_000, max_side: int = 1600) -> Picture:
@@ -241,9 +250,7 @@ def _encoded(picture: Pil.Image, max_bytes: int) -> Picture:
     while True:
         for quality in QUALITIES:
             content = io.BytesIO()
-            picture.save(
-                content, "JPEG", quality=quality, subsampling=0 if quality > 70 else 2, optimize=True
-            )
+            picture.save(content, "JPEG", quality=quality, subsampling=0 if quality > 70 else 2)
             if content.tell() <= max_bytes or max(picture.size) < 64:
                 return Picture(content.getvalue(), "image/jpeg", picture.width, picture.height)
         picture = picture.resize(

@@ -1,7 +1,7 @@
 """Sentences on how far a catalogue can be trusted, from what was measured and what the header says.
 
-They are drawn from the facts that every catalogue carries in ``meta["ccds"]``, one record a CCD, and so can be
-drawn anew for several CCDs together.
+They are drawn from the facts that every catalogue carries in ``meta["ccds"]``, one record a CCD, and so can
+be drawn anew for several CCDs together.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Facts = Mapping[str, Any]
 
-FEW = 20  # artificial stars below which a fraction says nothing
+FEW = 20  # stars or sources below which a fraction says nothing
 
 
 def remarks(table: Table) -> list[str]:
@@ -41,7 +41,7 @@ def remarks(table: Table) -> list[str]:
 
 
 def recovered(ccds: Sequence[Facts]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the light of each level of artificial stars and the part of them that was found, shape (levels,)."""
+    """Give the light of each level of artificial stars and the part that was found, shape (levels,)."""
     trials = [facts["artificial_stars"] for facts in ccds if facts["artificial_stars"]]
     if not trials:
         return np.empty(0), np.empty(0)
@@ -82,17 +82,19 @@ def _crowding(ccds: Sequence[Facts], table: Table) -> list[str]:
     core = any(trial["crowded_core"] for trial in trials)
     part = np.mean([trial["crowded_part"] for trial in trials])
     return [
-        f"{'Its core is' if core else 'Its crowded parts are'} incomplete: of artificial stars bright enough to be "
-        f"found elsewhere ({there:.0%} were), {here:.0%} were found in the crowded {part:.0%} of the frame."
+        f"{'Its core is' if core else 'Its crowded parts are'} incomplete: of artificial stars bright enough "
+        f"to be found elsewhere ({there:.0%} were), only {here:.0%} were found in the crowded {part:.0%} of "
+        "the frame."
     ]
 
 
 def _flagged(ccds: Sequence[Facts], table: Table) -> list[str]:
-    blended = np.mean(table["flags"] & 33 > 0) if len(table) else 0.0
+    blended = np.mean(table["flags"] & 33 > 0) if len(table) >= FEW else 0.0
     if blended < 0.6:
         return []
     return [
-        f"Crowded: {blended:.0%} of the sources are blended or have neighbours within their aperture (flags)."
+        f"Crowded: {blended:.0%} of the sources are blended, or have a neighbour or bad pixels "
+        "in their aperture (flags)."
     ]
 
 
@@ -101,8 +103,8 @@ def _errors(ccds: Sequence[Facts], table: Table) -> list[str]:
     if not factors or np.median(factors) < 1.3:
         return []
     return [
-        f"The errors of the light are about {np.median(factors):.1f} times as large as quoted: so much do artificial "
-        "stars scatter (neighbours and, in resampled images, noise shared between pixels)."
+        f"The errors of the light are about {np.median(factors):.1f} times as large as quoted: so much do "
+        "artificial stars scatter (neighbours and, in resampled images, noise shared between pixels)."
     ]
 
 
@@ -152,4 +154,4 @@ def _some(ccds: Sequence[Facts], true_of: Callable[[Facts], bool], sentence: str
 
 
 def _total(trials: Sequence[Mapping[str, Any]], key: str) -> NDArray[np.float64]:
-    return np.sum([trial[key] for trial in trials], axis=0, dtype=float)
+    return np.asarray(np.sum([trial[key] for trial in trials], axis=0, dtype=float))

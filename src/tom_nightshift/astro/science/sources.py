@@ -103,13 +103,13 @@ def _nothing() -> dict[str, NDArray[Any]]:
 
 
 def _facts(sky: Sky | None, width: float | None, trial: Trial | None) -> dict[str, Any]:
-    """What the catalogue's meta records of each CCD beyond its header; plain numbers, to be written as YAML."""
+    """What the catalogue's meta records of each CCD beyond its header; plain numbers, for YAML."""
     return {
-        "background": sky and round(sky.typical_level, 3),
-        "noise": sky and round(sky.typical_noise, 4),
-        "seeing": width and round(width, 3),
-        "error_factor": trial and _rounded(trial.error_factor()),
-        "light_in_kron": trial and _rounded(trial.light_kept()),
+        "background": _rounded(sky.typical_level if sky else None),
+        "noise": _rounded(sky.typical_noise if sky else None),
+        "seeing": _rounded(width),
+        "error_factor": _rounded(trial.error_factor() if trial else None),
+        "light_in_kron": _rounded(trial.light_kept() if trial else None),
         "artificial_stars": trial and _counts(trial),
     }
 
@@ -117,7 +117,7 @@ def _facts(sky: Sky | None, width: float | None, trial: Trial | None) -> dict[st
 def _counts(trial: Trial) -> dict[str, Any]:
     arrays = {name: getattr(trial, name) for name in ("tried", "found", "tried_crowded", "found_crowded")}
     return {
-        "flux": [round(float(flux), 2) for flux in trial.flux],
+        "flux": [_rounded(flux) for flux in trial.flux],
         "crowded_part": round(trial.crowded_part, 4),
         "crowded_core": trial.crowded_core,
         **{name: [int(n) for n in values] for name, values in arrays.items()},
@@ -125,4 +125,4 @@ def _counts(trial: Trial) -> dict[str, Any]:
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+    return None if value is None else float(f"{value:.5g}")

@@ -1,0 +1,30 @@
+# Everything that can be done here. The work itself is in tools/, which needs nothing but Python.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin/
+TEST_BIN := .venvs/main/bin/
+export RESET CHECK ONLINE
+
+help: ## Say what can be done here
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## A real TOM with a worker, on this machine (RESET=1 starts over, CHECK=1 checks itself, ONLINE=1 allows sky viewers)
+	@$(PYTHON) -m tools.venv demo
+	@$(BIN)python demo/up.py
+
+test: ## Everything: style, types, floors, both databases, real processes, a whole TOM, a browser
+	@$(PYTHON) -m tools.test
+
+test-fast: ## The quick tests: no server, no TOM Toolkit (ARGS="-k word" is passed on to pytest)
+	@$(PYTHON) -m tools.venv main
+	@$(TEST_BIN)pytest -m "not postgres and not e2e and not tom and not browser" $(ARGS)
+
+lint: ## Style, types, floors; changes nothing
+	@$(PYTHON) -m tools.test lint
+
+fix: ## Repair what can be repaired
+	@$(PYTHON) -m tools.venv main
+	@$(TEST_BIN)ruff check --fix .
+	@$(TEST_BIN)ruff format .
+
+.PHONY: help demo test test-fast lint fix

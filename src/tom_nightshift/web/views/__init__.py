@@ -1,0 +1,1 @@
+"""One file a page: each finds, asks permission, calls one verb, answers."""

@@ -1,0 +1,202 @@
+"""A job in the reader's words: astronomers read these, so no queue, no lease, no broker.
+
+Times are UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from tom_nightshift.models import Attempt, Job
+from tom_nightshift.states import Hold, State
+
+NO_WORKER = "No background worker is running at the moment, so it has to wait; nothing is lost."
+NO_WORKER_STAFF = "Start one with"
+WORKER_COMMAND = "./manage.py nightshift"
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A state in two or three words, with the classes of its colours (those of Bootstrap)."""
+
+    text: str
+    css: str
+
+
+_BADGES = {
+    State.WAITING: Badge("waiting to start", "text-bg-secondary"),
+    State.RUNNING: Badge("running", "text-bg-primary"),
+    State.SUCCEEDED: Badge("done", "text-bg-success"),
+    State.WARNED: Badge("done, with warnings", "text-bg-warning"),
+    State.FAILED: Badge("failed", "text-bg-danger"),
+    State.STOPPED: Badge("stopped", "text-bg-secondary"),
+    State.LOST: Badge("interrupted", "text-bg-warning"),
+    State.EXPIRED: Badge("too old", "text-bg-secondary"),
+}
+
+_ENDED_AS = {
+    "retried": "failed, and is tried again",
+    "returned": "handed back before it was done",
+    "lost": "interrupted: the process that ran it died",
+} | {str(state): badge.text for state, badge in _BADGES.items()}
+
+
+def badge(job: Job) -> Badge:
+    """The state of a job in two or three words."""
+    state = State(job.state)
+    if state == State.WAITING and job.hold == Hold.PARKED:
+        return Badge("cannot start", "text-bg-warning")
+    if state == State.WAITING and job.attempt:
+        return Badge(f"waiting for its {nth_try(job.attempt + 1)}", "text-bg-secondary")
+    if state == State.RUNNING and job.stop_requested:
+        return Badge("stopping", "text-bg-secondary")
+    if state == State.RUNNING and job.attempt > 1:
+        return Badge(f"running, {nth_try(job.attempt)}", "text-bg-primary")
+    return _BADGES[state]
+
+
+def sentence(job: Job, stopped_by: str = "") -> str:
+    """The state of a job in one sentence.
+
+    Parameters:
+        stopped_by: who stopped it, where the reader may know that.
+    """
+    match State(job.state):
+        case State.WAITING:
+            return _waiting(job)
+        case State.RUNNING:
+            return _running(job, stopped_by)
+        case State.SUCCEEDED | State.WARNED:
+            return _done(job)
+        case State.FAILED:
+            return f"Failed {_when_ended(job)}."
+        case State.STOPPED:
+            return _stopped(job, stopped_by)
+        case State.LOST:
+            return f"Interrupted {_when_ended(job)}: we do not know whether it finished."
+        case State.EXPIRED:
+            return "Not started: it was too old when its turn came."
+
+
+def why_failed(job: Job, details: bool) -> str:
+    """Why a job failed, in plain words.
+
+    Parameters:
+        details: whether the reader may see what an unforeseen error said; it may quote arguments.
+    """
+    if job.reason == "poison":
+        return f"{_capital(job.error)}. It has been set aside, so that it cannot harm other work."
+    if job.reason in ("task", "rejected") or details:
+        return _capital(job.error)
+    return f"An unexpected error ({job.reason}). Whoever started it, and staff, can read more here."
+
+
+def ended_as(attempt: Attempt) -> str:
+    """How an attempt ended."""
+    return _ENDED_AS.get(attempt.outcome, attempt.outcome)
+
+
+def nth_try(number: int) -> str:
+    """``2nd try``."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending} try"
+
+
+def moment(when: datetime | None) -> str:
+    """A time as it is written in a sentence; the day only when it is not today."""
+    if when is None:
+        return ""
+    utc = when.astimezone(timezone.get_fixed_timezone(0))
+    same_day = utc.date() == timezone.now().date()
+    return f"{utc:%H:%M:%S} UTC" if same_day else f"{utc:%Y-%m-%d %H:%M} UTC"
+
+
+def duration(seconds: float | None) -> str:
+    """A length of time in a few words: ``0.4 s``, ``45 s``, ``2 min 05 s``, ``3 h 20 min``."""
+    if seconds is None:
+        return ""
+    if seconds < 10:
+        return f"{max(seconds, 0):.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def name_of(user: Any) -> str:
+    """A person's name as others read it."""
+    return "" if user is None else (user.get_full_name() or user.get_username())
+
+
+def seconds_of(job: Job) -> float | None:
+    """How long the job took, or has been running; None while it has not begun."""
+    if job.started_at is None:
+        return None
+    return ((job.finished_at or timezone.now()) - job.started_at).total_seconds()
+
+
+def percent(job: Job) -> int | None:
+    """How much is done, in percent; None where the task does not say."""
+    if job.done is None or not job.total or job.total < 0:
+        return None
+    return max(0, min(100, int(100 * job.done / job.total)))
+
+
+def time_left(job: Job) -> str:
+    """``about 20 s left``, by the pace so far; only for a first try, since later ones skip what is done."""
+    share = percent(job)
+    if job.state != State.RUNNING or job.attempt != 1 or not share or share < 10 or job.claimed_at is None:
+        return ""
+    elapsed = (timezone.now() - job.claimed_at).total_seconds()
+    if elapsed < 5 or not job.total or not job.done or job.done >= job.total:
+        return ""
+    left = elapsed * (job.total - job.done) / job.done
+    return f"about {duration(max(10, round(left / 5) * 5))} left"
+
+
+def _waiting(job: Job) -> str:
+    if job.hold == Hold.PARKED:
+        return "It cannot start: no worker here knows this task."
+    if job.hold == Hold.UNTIL and job.run_at is not None and job.run_at > timezone.now():
+        again = f"for its {nth_try(job.attempt + 1)}" if job.failures else "to start"
+        return f"Waiting {again}, not before {moment(job.run_at)}."
+    if job.attempt and (job.losses or job.failures):
+        return f"Waiting for its {nth_try(job.attempt + 1)}: {job.error or 'the last one was interrupted'}."
+    return "Waiting to start on this server."
+
+
+def _running(job: Job, stopped_by: str) -> str:
+    if job.stop_requested:
+        by = f" by {stopped_by}" if stopped_by else ""
+        return f"Asked to stop{by}; it ends at its next step."
+    if job.attempt > 1:
+        return f"Running: this is its {nth_try(job.attempt)}, since {moment(job.claimed_at)}."
+    return f"Running since {moment(job.started_at)}."
+
+
+def _done(job: Job) -> str:
+    how = "Done, with warnings," if job.state == State.WARNED else "Done"
+    tries = f" It took {job.attempt} tries." if job.attempt > 1 else ""
+    return f"{how} {_when_ended(job)}.{tries}"
+
+
+def _stopped(job: Job, stopped_by: str) -> str:
+    if job.stop_requested:
+        return f"Stopped{f' by {stopped_by}' if stopped_by else ''} {_when_ended(job)}."
+    why = job.error if job.error not in ("", "stopped") else ""
+    return f"Stopped {_when_ended(job)}{f': {why}' if why else ''}."
+
+
+def _when_ended(job: Job) -> str:
+    took = seconds_of(job)
+    return f"at {moment(job.finished_at)}{f', after {duration(took)}' if took is not None else ''}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,59 @@
+"""Which tests can run: decided by the database and the site that were chosen, never by what is running."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.apps import apps
+from django.db import connection
+
+from tests import databases
+
+CHROMIUM = "NIGHTSHIFT_TEST_CHROMIUM"
+
+BY_FOLDER = ("e2e", "tom", "browser")
+"""Everything in a folder of this name carries the mark of this name."""
+
+IMPORTS_MORE = ("tom", "browser")
+"""Folders whose modules could not even be imported without what their mark asks for."""
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave those folders alone where their mark would be skipped anyway."""
+    name, in_tests = collection_path.name, collection_path.parent == Path(__file__).parent
+    return True if in_tests and name in IMPORTS_MORE and _unmet()[name] else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark by folder before -m selects, and skip, with the reason, what the chosen site cannot do."""
+    for item in items:
+        for name in set(BY_FOLDER) & set(item.path.parts):
+            item.add_marker(name)
+        for name, unmet in _unmet().items():
+            if unmet and item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=unmet))
+
+
+def _unmet() -> dict[str, str | None]:
+    """What each mark asks for and was not chosen."""
+    return {
+        "postgres": None if connection.vendor == "postgresql" else f"needs {databases.CHOICE}=postgres",
+        "tom": None if _is_a_tom() else "needs DJANGO_SETTINGS_MODULE=tests.settings_tom",
+        "browser": None if CHROMIUM in os.environ else f"needs {CHROMIUM}=/path/of/chromium",
+    }
+
+
+def _is_a_tom() -> bool:
+    return apps.is_installed("tom_targets")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """Once the test database is made, let the processes that tests start find it."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(databases.NAME, str(connection.settings_dict["NAME"]))
+        yield

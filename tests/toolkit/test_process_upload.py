@@ -1,0 +1,95 @@
+"""The job that reads an upload."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.files.storage import default_storage
+from guardian.shortcuts import assign_perm
+from tom_dataproducts.models import DataProduct, PhotometryReducedDatum
+from tom_dataproducts.processors.photometry_processor import PhotometryProcessor
+
+from tests.toolkit.conftest import make_product
+from tom_nightshift import testing
+from tom_nightshift.models import Job
+from tom_nightshift.toolkit.tasks import process_upload
+
+pytestmark = [pytest.mark.tom, pytest.mark.django_db]
+
+
+def run(product, owner=None):
+    with testing.eager():
+        process_upload.send_with_options(args=(product.pk,), owner=owner)
+    return Job.objects.latest("id")
+
+
+def test_it_reads_what_is_there(target):
+    job = run(make_product(target))
+    assert (job.state, job.result["value"]["summary"]) == ("succeeded", "3 photometry points read")
+    assert job.result["value"]["facts"] == {"photometry points": "3"}
+
+
+def test_it_counts_what_is_there_and_not_what_was_tried(target):
+    product = make_product(target)
+    run(product)
+    assert run(product).result["value"]["summary"] == "3 photometry points read"
+    assert PhotometryReducedDatum.objects.count() == 3
+
+
+def test_a_bad_file_fails_in_tom_toolkit_s_words_and_stays(target):
+    product = make_product(target, content="this,is\nno,photometry\n")
+    job = run(product)
+    assert job.state == "failed"
+    assert job.error == f"There was a problem processing your file: {product} -- Error: 'time'"
+    assert DataProduct.objects.filter(pk=product.pk).exists()
+
+
+def test_a_file_of_the_wrong_format_fails_in_tom_toolkit_s_words(target):
+    product = make_product(target, name="points.pdf")
+    assert run(product).error == f"File format invalid for file {product} -- error was Unsupported file type"
+
+
+def test_an_upload_that_has_gone_stops_the_job(target):
+    product = make_product(target)
+    key = product.pk
+    product.delete()
+    product.pk = key
+    job = run(product)
+    assert (job.state, job.error) == ("stopped", "the upload was withdrawn")
+
+
+@pytest.mark.parametrize("how", ["and fails", "and goes on"])
+def test_an_upload_that_goes_while_it_is_read_stops_the_job(target, monkeypatch, how):
+    def take_away(self, product):
+        DataProduct.objects.filter(pk=product.pk).delete()
+        if how == "and fails":
+            raise OSError("no such file")
+        return []
+
+    monkeypatch.setattr(PhotometryProcessor, "process_data", take_away)
+    job = run(make_product(target))
+    assert (job.state, job.error) == ("stopped", "the upload was withdrawn")
+
+
+def test_a_file_that_is_not_on_the_worker_is_explained(target):
+    product = make_product(target)
+    default_storage.delete(product.data.name)
+    job = run(product)
+    assert job.state == "failed"
+    assert "points.csv is not there" in job.error
+    assert "MEDIA_ROOT" in job.error
+
+
+def test_owner_and_groups_may_see_what_was_read(target, by_object, pi, collab, team):
+    product = make_product(target)
+    assign_perm("tom_dataproducts.view_dataproduct", team, product)
+    run(product, owner=collab)
+    run(product, owner=collab)  # once more changes nothing
+    for point in PhotometryReducedDatum.objects.all():
+        assert pi.has_perm("tom_dataproducts.view_photometryreduceddatum", point)
+        assert collab.has_perm("tom_dataproducts.view_photometryreduceddatum", point)
+
+
+def test_others_may_not(target, by_object, pi, collab):
+    run(make_product(target), owner=pi)
+    point = PhotometryReducedDatum.objects.first()
+    assert not collab.has_perm("tom_dataproducts.view_photometryreduceddatum", point)

@@ -1,0 +1,1 @@
+"""What `make` runs: standard library only, because it runs before anything is installed."""

@@ -1,0 +1,197 @@
+"""What the tests need besides Python: a PostgreSQL server and a Chromium.
+
+Each is taken from its variable if that is set; else found on this machine (a server is started for us
+alone, on a free port, in a temporary folder); else, as root on Debian or Ubuntu, installed with apt-get.
+Where all that fails, `Missing` says in a sentence what the person can do. To add Redis: one more function
+like `postgres`.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from tools import processes
+
+POSTGRES = "NIGHTSHIFT_TEST_POSTGRES"
+CHROMIUM = "NIGHTSHIFT_TEST_CHROMIUM"
+UNPRIVILEGED = ("postgres", "nobody")
+
+
+class Missing(Exception):
+    """Something that the tests need is not here and could not be brought; the message says why."""
+
+
+# --- PostgreSQL ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """The address of a PostgreSQL server; a private one ends with the block."""
+    if given := os.environ.get(POSTGRES):
+        yield given
+        return
+    programs = _found_or_installed(_postgres_programs, ["postgresql"], f"or set {POSTGRES}=postgres://…")
+    with _private_folder() as folder:
+        password, port = secrets.token_hex(16), _free_port()
+        _make_cluster(programs, folder, password)
+        with _server(_postgres_command(programs, folder, port), folder, port):
+            yield f"postgres://nightshift:{password}@127.0.0.1:{port}/postgres"
+
+
+def _postgres_programs() -> Path | None:
+    """The folder with initdb and postgres: the newest that is installed, else from PATH."""
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda place: int(place.parent.name))
+    on_path = [Path(found).resolve().parent for found in [shutil.which("initdb")] if found]
+    whole = (place for place in [*reversed(installed), *on_path] if (place / "initdb").exists())
+    return next((place for place in whole if (place / "postgres").exists()), None)
+
+
+def _make_cluster(programs: Path, folder: Path, password: str) -> None:
+    secret = folder / "password"
+    secret.write_text(password)
+    shutil.chown(secret, *_owner())
+    user = [
+        f"--pgdata={folder / 'data'}",
+        "--username=nightshift",
+        f"--pwfile={secret}",
+        "--auth=scram-sha-256",
+    ]
+    options = [*user, "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+    with (folder / "log").open("wb") as log:
+        failed = _start([programs / "initdb", *options], folder, log).wait()
+    secret.unlink()
+    if failed:
+        raise Missing(f"PostgreSQL's initdb failed: {_last_words(folder / 'log')}")
+
+
+def _postgres_command(programs: Path, folder: Path, port: int) -> list[str | Path]:
+    loopback = ["-h", "127.0.0.1", "-p", str(port), "-k", ""]
+    return [programs / "postgres", "-D", folder / "data", *loopback, "-F"]  # -F: no fsync, it is thrown away
+
+
+# --- Chromium --------------------------------------------------------------------------------------
+
+
+def chromium() -> str:
+    """The path of a Chromium that a test can drive."""
+    if given := os.environ.get(CHROMIUM):
+        return given
+    return str(_found_or_installed(_chromium_program, ["chromium"], f"or set {CHROMIUM}=/path/of/chromium"))
+
+
+def _chromium_program() -> Path | None:
+    names = ("chromium", "google-chrome", "google-chrome-stable", "chromium-browser")
+    return next((Path(found) for found in map(shutil.which, names) if found), None)
+
+
+# --- Any server ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _private_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="nightshift-server-"))
+    shutil.chown(folder, *_owner())
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _server(command: Sequence[str | Path], folder: Path, port: int) -> Iterator[None]:
+    """The server runs while the block does; its last words are told if it does not come up."""
+    with (folder / "log").open("wb") as log:
+        process = _start(command, folder, log)
+    try:
+        _wait_for(process, port, folder / "log")
+        yield
+    finally:
+        processes.end(process)
+
+
+def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path, patience: float = 30) -> None:
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline and process.poll() is None:
+        if _answers(port):
+            return
+        time.sleep(0.05)
+    raise Missing(f"{process.args!r} did not come up on port {port}: {_last_words(log)}")
+
+
+def _last_words(log: Path) -> str:
+    return " / ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
+
+
+def _start(command: Sequence[str | Path], folder: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start a program as its owner, in a group of its own, so that Ctrl-C reaches the tests before it."""
+    user, group = _owner() if os.geteuid() == 0 else (None, None)
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        user=user,
+        group=group,
+        extra_groups=None if user is None else [],
+    )
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as caller:
+        caller.settimeout(1)
+        return caller.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _free_port() -> int:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        return int(holder.getsockname()[1])
+
+
+def _owner() -> tuple[int, int]:
+    """Who a server runs as: ourselves, or, since PostgreSQL refuses root, somebody without rights."""
+    if os.geteuid() != 0:
+        return os.geteuid(), os.getegid()
+    names = {entry.pw_name: entry for entry in pwd.getpwall()}
+    user = next((names[name] for name in UNPRIVILEGED if name in names), None)
+    if user is None:
+        raise Missing(f"a server cannot run as root, and there is no user {' or '.join(UNPRIVILEGED)}")
+    return user.pw_uid, user.pw_gid
+
+
+# --- Packages --------------------------------------------------------------------------------------
+
+
+def _found_or_installed(find: Callable[[], Path | None], packages: Sequence[str], otherwise: str) -> Path:
+    if found := find():
+        return found
+    _install(packages, otherwise)
+    if found := find():
+        return found
+    raise Missing(f"apt-get installed {' '.join(packages)}, and its programs are not where they should be")
+
+
+def _install(packages: Sequence[str], otherwise: str) -> None:
+    wanted = f"apt-get install {' '.join(packages)}"
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise Missing(f"not installed; as root: {wanted}; {otherwise}")
+    print(f"{wanted} …", flush=True)
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(["apt-get", "update", "-qq"], env=environment, capture_output=True, check=False)
+    command = ["apt-get", "install", "-qq", "--yes", "--no-install-recommends", *packages]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise Missing(f"{wanted} failed ({reason}); {otherwise}")
