@@ -14,25 +14,25 @@ from tests import databases
 
 CHROMIUM = "NIGHTSHIFT_TEST_CHROMIUM"
 
-BY_FOLDER = ("e2e", "tom", "browser")
-"""Everything in a folder of this name carries the mark of this name."""
+MARKS = {"e2e": "e2e", "toolkit": "tom", "browser": "browser"}
+"""Folder → the mark that everything in it carries."""
 
-IMPORTS_MORE = ("tom", "browser")
+IMPORTS_MORE = ("toolkit", "browser")
 """Folders whose modules could not even be imported without what their mark asks for."""
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """Leave those folders alone where their mark would be skipped anyway."""
-    name, in_tests = collection_path.name, collection_path.parent == Path(__file__).parent
-    return True if in_tests and name in IMPORTS_MORE and _unmet()[name] else None
+    folder, in_tests = collection_path.name, collection_path.parent == Path(__file__).parent
+    return True if in_tests and folder in IMPORTS_MORE and _unmet()[MARKS[folder]] else None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark by folder before -m selects, and skip, with the reason, what the chosen site cannot do."""
     for item in items:
-        for name in set(BY_FOLDER) & set(item.path.parts):
-            item.add_marker(name)
+        for folder in MARKS.keys() & set(item.path.parts):
+            item.add_marker(MARKS[folder])
         for name, unmet in _unmet().items():
             if unmet and item.get_closest_marker(name):
                 item.add_marker(pytest.mark.skip(reason=unmet))

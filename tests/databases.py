@@ -18,9 +18,16 @@ NAME = "NIGHTSHIFT_TEST_DB_NAME"
 """Set by the test run once its database is made, so that a process started by a test finds the same one."""
 
 
+SCRATCH = "NIGHTSHIFT_TEST_SCRATCH"
+"""Set as soon as the folder is there, so that those processes also read and write the same files."""
+
+
 def scratch_folder() -> Path:
-    """A folder of this process alone, gone when it ends."""
+    """A folder of this process and of those that it starts, gone when it ends."""
+    if inherited := os.environ.get(SCRATCH):
+        return Path(inherited)
     folder = Path(tempfile.mkdtemp(prefix="nightshift-tests-"))
+    os.environ[SCRATCH] = str(folder)
     atexit.register(_remove, folder, os.getpid())
     return folder
 

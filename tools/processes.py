@@ -50,7 +50,7 @@ def end_all() -> None:
 
 def end_on_signals() -> None:
     """Make SIGTERM and SIGHUP what Ctrl-C is, so that every `finally` is reached."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
 
 

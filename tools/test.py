@@ -14,7 +14,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -28,6 +29,7 @@ MAIN, PY312, PY313 = (venv.LEGS[name] for name in ("main", "py312", "py313"))
 IN_A_TOM = "tom and not browser"
 PLAIN = "not e2e and not tom and not browser"
 ON_SQLITE = f"{PLAIN} and not postgres"
+PROCESSES = "e2e and not tom and not browser"
 ENGINE = {"DJANGO_SETTINGS_MODULE": "tests.settings", "NIGHTSHIFT_TEST_DB": "sqlite"}
 TOM = {"DJANGO_SETTINGS_MODULE": "tests.settings_tom", "NIGHTSHIFT_TEST_DB": "sqlite"}
 # TOM Toolkit's own warnings are not ours to mend.
@@ -41,13 +43,22 @@ def main(arguments: Sequence[str]) -> int:
     processes.end_on_signals()
     began, report = time.monotonic(), Report()
     try:
-        only_lint(report) if "lint" in arguments else everything(report)
+        with scratch():
+            only_lint(report) if "lint" in arguments else everything(report)
     except KeyboardInterrupt:
         print("\nInterrupted: what was started is being ended.", flush=True)
         return 130
     finally:
         processes.end_all()
     return report.finish(gaps_fail=os.environ.get("CI") == "true", seconds=time.monotonic() - began)
+
+
+@contextmanager
+def scratch() -> Iterator[None]:
+    """A folder for all that the steps leave behind, also where a test kills the one who would clean up."""
+    with tempfile.TemporaryDirectory(prefix="nightshift-", ignore_cleanup_errors=True) as folder:
+        os.environ["TMPDIR"] = folder  # for what we start; our own temporary folder is settled by now
+        yield
 
 
 def only_lint(report: Report) -> None:
@@ -57,10 +68,15 @@ def only_lint(report: Report) -> None:
 
 def everything(report: Report) -> None:
     with tempfile.TemporaryFile() as kept:
-        beside = threading.Thread(target=other_pythons, args=(Lane(report, kept),), daemon=True)
+        beside = threading.Thread(target=other_pythons, args=(Lane(report, kept),))
         beside.start()
-        main_leg(Lane(report))
-        beside.join()
+        try:
+            main_leg(Lane(report))
+        except BaseException:
+            processes.end_all()  # or the other lane would be waited for
+            raise
+        finally:
+            beside.join()
         kept.seek(0)
         print(kept.read().decode(errors="replace"), flush=True)
 
@@ -75,7 +91,7 @@ def main_leg(lane: Lane) -> None:
         lane.report.not_tested(f"Python {MAIN.python}", f"not found; the main leg ran on {version}")
     lint(lane)
     lane.pytest("Engine on SQLite", MAIN, ON_SQLITE, ENGINE)
-    lane.pytest("Real processes on SQLite", MAIN, "e2e and not tom and not browser and not postgres", ENGINE, "--timeout=180")
+    lane.pytest("Real processes on SQLite", MAIN, f"{PROCESSES} and not postgres", ENGINE, "--timeout=180")
     on_postgres(lane)
     lane.pytest("In a whole TOM", MAIN, IN_A_TOM, TOM, *MILD, "--timeout=180")
     in_a_browser(lane)
@@ -93,7 +109,7 @@ def on_postgres(lane: Lane) -> None:
         with servers.postgres() as address:
             site = ENGINE | {"NIGHTSHIFT_TEST_DB": "postgres", servers.POSTGRES: address}
             lane.pytest("Engine on PostgreSQL", MAIN, PLAIN, site, *ONCE_IS_ENOUGH)
-            lane.pytest("Real processes on PostgreSQL", MAIN, "e2e and not tom and not browser", site, "--timeout=180")
+            lane.pytest("Real processes on PostgreSQL", MAIN, PROCESSES, site, "--timeout=180")
     except servers.Missing as problem:
         lane.report.not_tested("PostgreSQL", str(problem))
 

@@ -8,6 +8,7 @@ overrides ``BROKER``.
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -21,6 +22,7 @@ from tom_nightshift.exceptions import SettingsRefused
 
 MODES = ("worker", "eager", "off")
 BACKGROUND = ("uploads",)
+ABOVE_ZERO = ("PROCESSES", "THREADS", "MAX_LOSSES", "HEARTBEAT", "LEASE", "TIMEOUT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,7 @@ class Settings:
         for key, value in raw.items():
             if key not in known:
                 raise SettingsRefused(_unknown("NIGHTSHIFT", key, known))
-            values[known[key].name] = _checked(key, value, getattr(cls, "__annotations__")[known[key].name])
+            values[known[key].name] = _checked(key, value, cls.__annotations__[known[key].name])
         parsed = cls(**values)
         parsed._check_choices()
         return parsed
@@ -115,13 +117,18 @@ class Settings:
                 f"NIGHTSHIFT['BROKER'] is {self.broker!r}: this version carries jobs in the TOM's own database only. "
                 "Write 'database://', or leave the key out."
             )
-        for key in self.background or {}:
+        for key, value in (self.background or {}).items():
             if key not in BACKGROUND:
                 raise SettingsRefused(_unknown("NIGHTSHIFT['BACKGROUND']", key, BACKGROUND))
+            if not isinstance(value, bool):
+                raise SettingsRefused(
+                    f"NIGHTSHIFT['BACKGROUND'][{key!r}] is {value!r}: it takes True or False."
+                )
 
 
 def _unknown(where: str, key: str, known: Any) -> str:
-    near = difflib.get_close_matches(str(key).upper() if str(key).isupper() else str(key), list(known), n=1)
+    names = {str(name).casefold(): str(name) for name in known}  # "threads" is near "THREADS"
+    near = [names[found] for found in difflib.get_close_matches(str(key).casefold(), list(names), n=1)]
     hint = f"did you mean {near[0]!r}?" if near else f"the names are {', '.join(sorted(known))}."
     return f"Unknown setting {where}[{key!r}]: {hint}"
 
@@ -129,19 +136,27 @@ def _unknown(where: str, key: str, known: Any) -> str:
 def _checked(key: str, value: Any, kind: str) -> Any:
     """The value in its field's type, or a refusal that names both."""
     if kind in ("int", "float"):
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or (kind == "int" and value % 1):
-            raise SettingsRefused(f"NIGHTSHIFT[{key!r}] is {value!r}: it takes a number that is not negative.")
-        if key in ("PROCESSES", "THREADS", "MAX_LOSSES", "HEARTBEAT", "LEASE") and value <= 0:
-            raise SettingsRefused(f"NIGHTSHIFT[{key!r}] is {value!r}: it takes at least 1.")
-        return value
+        return _number(key, value, kind)
     if kind == "tuple[str, ...]":
-        if isinstance(value, str) or not all(isinstance(item, str) for item in value):
+        if not isinstance(value, list | tuple | set | frozenset) or not all(
+            isinstance(item, str) for item in value
+        ):
             raise SettingsRefused(f"NIGHTSHIFT[{key!r}] is {value!r}: it takes a list of names.")
         return tuple(value)
     right = {"bool": bool, "str": str}.get(kind, Mapping)
     if not isinstance(value, right):
         raise SettingsRefused(f"NIGHTSHIFT[{key!r}] is {value!r}: it takes {_in_words(kind)}.")
     return value
+
+
+def _number(key: str, value: Any, kind: str) -> int | float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < math.inf or (kind == "int" and value % 1):
+        what = "a whole number" if kind == "int" else "a number"
+        raise SettingsRefused(f"NIGHTSHIFT[{key!r}] is {value!r}: it takes {what} that is not negative.")
+    if key in ABOVE_ZERO and value == 0:
+        raise SettingsRefused(f"NIGHTSHIFT[{key!r}] is {value!r}: it takes a number above zero.")
+    return int(value) if kind == "int" else value
 
 
 def _in_words(kind: str) -> str:
@@ -151,10 +166,11 @@ def _in_words(kind: str) -> str:
 @cache
 def get_settings() -> Settings:
     """The settings in force, read once; read again after Django's ``setting_changed``."""
-    raw = dict(getattr(django_settings, "NIGHTSHIFT", {}))
-    if "NIGHTSHIFT_BROKER" in os.environ:
-        raw["BROKER"] = os.environ["NIGHTSHIFT_BROKER"]
-    return Settings.parse(raw)
+    written = getattr(django_settings, "NIGHTSHIFT", {})
+    if not isinstance(written, Mapping):
+        raise SettingsRefused(f"NIGHTSHIFT is {written!r}: it takes a dictionary, such as {{'THREADS': 8}}.")
+    broker = os.environ.get("NIGHTSHIFT_BROKER")
+    return Settings.parse({**written, "BROKER": broker} if broker else written)
 
 
 def django_setting(name: str, default: Any = None) -> Any:

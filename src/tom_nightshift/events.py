@@ -32,7 +32,11 @@ def worker_found_dead(name: str, jobs: int) -> None:
 
 def job_lost_by_worker(job_id: int, number: int) -> None:
     """An engine fault: a row said that this worker runs it, and no thread of it does."""
-    logger.error("engine fault: job %d (attempt %d) was held by no thread of this worker; it was put back", job_id, number)
+    logger.error(
+        "engine fault: job %d (attempt %d) was held by no thread of this worker; it was put back",
+        job_id,
+        number,
+    )
 
 
 def job_started(job_id: int, task: str, number: int) -> None:
@@ -47,12 +51,14 @@ def job_moved(job_id: int, task: str, state: str, words: str) -> None:
 
 def late_outcome(job_id: int, number: int, words: str) -> None:
     """An attempt ended after its job had been given to another."""
-    logger.warning("job %d: attempt %d came too late (%s); another attempt has the job", job_id, number, words)
+    logger.warning(
+        "job %d: attempt %d came too late (%s); another attempt has the job", job_id, number, words
+    )
 
 
 def database_away(error: BaseException, seconds: float) -> None:
     """The database did not answer; the worker waits and tries again."""
-    if "no such table" in str(error) or "relation \"tom_nightshift" in str(error):
+    if "no such table" in str(error) or 'relation "tom_nightshift' in str(error):
         why = f"Nightshift's tables are not there ({first_line(error)}): run ./manage.py migrate"
     else:
         why = f"the database does not answer ({first_line(error)})"
@@ -71,7 +77,9 @@ def outcome_refused(job_id: int, error: BaseException) -> None:
 
 def outcome_undecided(job_id: int, error: BaseException) -> None:
     """An engine fault: what became of an attempt could not be worked out; its job fails."""
-    logger.error("engine fault: the end of job %d could not be read: %s", job_id, first_line(error), exc_info=error)
+    logger.error(
+        "engine fault: the end of job %d could not be read: %s", job_id, first_line(error), exc_info=error
+    )
 
 
 def thread_replaced(count: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -91,6 +92,18 @@ def test_extensions_come_one_by_one_with_the_primary_headers_words():
     assert [image.name for image in found] == ["CCD1", "CCD2", "CCD3"]
     assert [image.gain for image in found] == [3.0, 4.0, 3.0]
     assert found[2].header["FILTER"] == "r"
+
+
+@pytest.mark.parametrize("kind", [fits.ImageHDU, fits.CompImageHDU])
+def test_memory_holds_only_a_few_images_however_many_come(kind):
+    file = as_file(fits.PrimaryHDU(), *(kind(sky().repeat(2, 0).repeat(2, 1), pointing()) for _ in range(10)))
+    one_image = 512 * 512 * 4
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in images(file, "x.fits")) == 10
+        assert tracemalloc.get_traced_memory()[1] < 7 * one_image
+    finally:
+        tracemalloc.stop()
 
 
 def test_masks_and_errors_beside_an_image_are_no_pictures_and_the_mask_is_used():

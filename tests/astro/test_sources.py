@@ -57,6 +57,8 @@ def test_errors_hold_photon_noise_only_where_the_gain_is_known():
     without, with_gain = catalogue_of(), catalogue_of(GAIN=2.0)
     area = np.pi * 5**2
     np.testing.assert_allclose(without["flux_5px_error"], NOISE * np.sqrt(area), rtol=0.15)
+    kron = np.hypot(without["flux_kron_error"], np.sqrt(without["flux_kron"] / 2.0))
+    np.testing.assert_allclose(with_gain["flux_kron_error"], kron, rtol=0.05)
     photons = np.sqrt(NOISE**2 * area + with_gain["flux_5px"] / 2.0)
     np.testing.assert_allclose(with_gain["flux_5px_error"], photons, rtol=0.1)
 
@@ -79,6 +81,12 @@ def test_blank_pixels_are_no_sources_and_taint_their_neighbours():
     assert nearest["flags"][0] & sep.APER_HASMASKED
     others = table[table["number"] != nearest["number"][0]]
     assert (others["flags"] == 0).all()
+
+
+def test_blank_pixels_are_no_sources_above_a_negative_background():
+    data = sky() - 1000
+    data[100:110, 100:110] = np.nan  # what stands in for them is 0, far above this sky
+    assert len(catalogue_of(data)) == 16
 
 
 def test_nan_around_a_star_does_not_move_the_background():

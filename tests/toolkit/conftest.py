@@ -110,7 +110,9 @@ def make_product(target, name="points.csv", content=PHOTOMETRY, data_type="photo
     from tom_dataproducts.models import DataProduct
 
     raw = content.encode() if isinstance(content, str) else content
-    return DataProduct.objects.create(target=target, data=ContentFile(raw, name=name), data_product_type=data_type)
+    return DataProduct.objects.create(
+        target=target, data=ContentFile(raw, name=name), data_product_type=data_type
+    )
 
 
 def upload(client, target, name="points.csv", content=PHOTOMETRY, data_type="photometry", groups=()):

@@ -82,8 +82,8 @@ def test_a_file_that_is_not_on_the_worker_is_explained(target):
 def test_owner_and_groups_may_see_what_was_read(target, by_object, pi, collab, team):
     product = make_product(target)
     assign_perm("tom_dataproducts.view_dataproduct", team, product)
-    run(product, owner=collab)
-    run(product, owner=collab)  # once more changes nothing
+    assert run(product, owner=collab).owner == collab
+    assert run(product, owner=collab).error == ""  # once more changes nothing
     for point in PhotometryReducedDatum.objects.all():
         assert pi.has_perm("tom_dataproducts.view_photometryreduceddatum", point)
         assert collab.has_perm("tom_dataproducts.view_photometryreduceddatum", point)

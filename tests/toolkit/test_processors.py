@@ -48,7 +48,10 @@ def test_what_the_processor_says_of_its_type_is_inherited(their_module):
             return "photometry"
 
     their_module.Theirs = Theirs
-    assert find(processors.deferring({"ours": "their_processors.Theirs"})["ours"])().data_type_override() == "photometry"
+    assert (
+        find(processors.deferring({"ours": "their_processors.Theirs"})["ours"])().data_type_override()
+        == "photometry"
+    )
 
 
 @pytest.mark.parametrize("name", ["a.b", "two words", "é/ü", "", "with-dash", "1st"])

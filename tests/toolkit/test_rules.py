@@ -75,7 +75,10 @@ def test_nobody_sees_nothing(target, permissions_by_target, nobody, open_to):
     assert not Job.objects.filter(rules.visible(nobody())).exists()
     assert rules.subject_link(job, nobody()) is None
     assert not rules.may_see_target(nobody(), target.pk)
-    assert rules.made_link({"model": "tom_dataproducts.dataproduct", "pk": product.pk, "label": "x"}, nobody()) is None
+    assert (
+        rules.made_link({"model": "tom_dataproducts.dataproduct", "pk": product.pk, "label": "x"}, nobody())
+        is None
+    )
 
 
 def test_a_public_target_s_job_is_for_all_who_log_in(target, collab):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 from django.urls import reverse
-from guardian.shortcuts import get_groups_with_perms
+from guardian.shortcuts import assign_perm, get_groups_with_perms
 from rest_framework.test import APIClient
 from tom_dataproducts.models import DataProduct, PhotometryReducedDatum
 
@@ -150,7 +150,9 @@ def test_staff_are_told_once_that_there_is_no_worker(client, staff, target, larg
     client.force_login(staff)
     with testing.waiting():
         first, second = upload(client, target), upload(client, target, name="more.csv")
-    warning = "No worker is running, so points.csv was read while you waited. Start one with: manage.py nightshift"
+    warning = (
+        "No worker is running, so points.csv was read while you waited. Start one with: manage.py nightshift"
+    )
     assert warning in first
     assert not [words for words in second if "No worker" in words and "more.csv" in words]
 
@@ -218,6 +220,7 @@ def test_rest_gets_its_answer_and_the_job_its_owner(target, worker, large, pi):
     from django.core.files.uploadedfile import SimpleUploadedFile
     from rest_framework.authtoken.models import Token
 
+    assign_perm("tom_targets.change_target", pi, target)
     caller = APIClient()
     caller.credentials(HTTP_AUTHORIZATION=f"Token {Token.objects.get_or_create(user=pi)[0].key}")
     with testing.waiting():

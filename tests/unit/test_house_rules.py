@@ -15,7 +15,8 @@ PACKAGE = ROOT / "src" / "tom_nightshift"
 LONGEST_FILE = 400
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "common", "misc", "base"}
 GIVEN_BY_DJANGO = {"migrations", "templates", "static", "templatetags", "management", "__pycache__"}
-AS_OTHERS_WRITE_THEM = ("demo/manage.py", "demo/demo_tom/", "demo/myapp/tasks.py")  # tom_setup and the tutorial
+# As tom_setup and the tutorial write them.
+NOT_OUR_HAND = ("demo/manage.py", "demo/demo_tom/", "demo/myapp/tasks.py")
 FUTURE = "from __future__ import annotations"
 
 
@@ -70,7 +71,7 @@ def python_files(*folders: str) -> Iterator[Path]:
 
 def modules() -> list[Path]:
     files = python_files("src", "demo", "tools", "tests")
-    ours = (file for file in files if not shown(file).startswith(AS_OTHERS_WRITE_THEM))
+    ours = (file for file in files if not shown(file).startswith(NOT_OUR_HAND))
     return [file for file in ours if file.name != "__init__.py"]
 
 

@@ -89,14 +89,16 @@ class DatabaseBroker(Broker):
             QueueNotFound: no task was declared on this queue.
         """
         if queue_name not in self.queues:
-            raise QueueNotFound(queue_name)
+            raise QueueNotFound(queue_name)  # type: ignore[no-untyped-call]
         assert self.dispatcher is not None, "a worker boots before it consumes"
         return MailboxConsumer(self, self.dispatcher, queue_name, timeout)
 
     def flush(self, queue_name: str) -> None:
         """Drop the jobs of a queue that wait."""
         with callers_transaction() as sql:
-            rows = sql.rows("SELECT id FROM tom_nightshift_job WHERE state = 'waiting' AND queue = %s", [queue_name])
+            rows = sql.rows(
+                "SELECT id FROM tom_nightshift_job WHERE state = 'waiting' AND queue = %s", [queue_name]
+            )
             pruning.remove(sql, [job_id for (job_id,) in rows])
 
     def flush_all(self) -> None:
@@ -113,7 +115,7 @@ class DatabaseBroker(Broker):
         deadline = None if timeout is None else time.monotonic() + timeout / 1000
         while self._open_jobs(queue_name):
             if deadline is not None and time.monotonic() > deadline:
-                raise QueueJoinTimeout(queue_name)
+                raise QueueJoinTimeout(queue_name)  # type: ignore[no-untyped-call]
             time.sleep(LOOK_AGAIN)
 
     def known_tasks(self) -> list[str]:
@@ -176,5 +178,3 @@ def _until(eta: Any, delay: int | None) -> int | None:
 
 def _seconds(milliseconds: int | None) -> float | None:
     return None if milliseconds is None else milliseconds / 1000
-
-

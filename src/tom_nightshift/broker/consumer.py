@@ -48,7 +48,9 @@ class OutcomeConsumer(Consumer):
             return decide(attempt, acked=acked, too_old=too_old, has_retries=self.broker.has_retries)
         except Exception as error:  # noqa: BLE001 - Dramatiq would pass over it, and the job would run for ever
             events.outcome_undecided(attempt.job_id, error)
-            return Outcome(State.FAILED, "undecided", f"how it ended could not be read: {events.first_line(error)}")
+            return Outcome(
+                State.FAILED, "undecided", f"how it ended could not be read: {events.first_line(error)}"
+            )
 
     def read(self, attempt: Attempt, encoded: bytes) -> JobMessage | None:
         """The message of an attempt; one that cannot be read has ended there and then."""

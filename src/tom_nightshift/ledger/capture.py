@@ -67,6 +67,13 @@ def install() -> None:
         sys.stdout = JobPrints(sys.stdout)
 
 
+def uninstall() -> None:
+    """Undo ``install``."""
+    logging.getLogger().removeHandler(_handler)
+    if isinstance(sys.stdout, JobPrints):
+        sys.stdout = sys.stdout.stream
+
+
 @contextmanager
 def listening() -> Iterator[None]:
     """Capture what is logged while the block runs, and leave the site's logging as it was."""
@@ -89,7 +96,7 @@ def listening() -> Iterator[None]:
 
 def clock(seconds: float | None = None) -> str:
     """The time of day in UTC, as the log shows it."""
-    moment = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)  # noqa: TID251 - words
+    moment = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
     return f"{moment:%H:%M:%S}"
 
 

@@ -231,7 +231,9 @@ class Dispatcher(threading.Thread):
         """Whether a claim would find something. Probed before any lock is taken."""
         with self.connection.reading() as sql:
             until_due = moves.seconds_until_due(sql)
-            return (until_due is not None and until_due <= 0) or moves.anything_ready(sql, list(self.mailboxes))
+            return (until_due is not None and until_due <= 0) or moves.anything_ready(
+                sql, list(self.mailboxes)
+            )
 
     def _patience(self) -> float:
         """How long to wait for a ring: until the next job is due, at most one poll."""

@@ -42,7 +42,9 @@ def record_retry(message: Message[Any], delay: float) -> None:
     attempt.retry = Retry(message, delay)
 
 
-def write_row(message: Message[Any], actor: Actor[Any, Any] | None, delay: float | None) -> tuple[int, Message[Any]]:
+def write_row(
+    message: Message[Any], actor: Actor[Any, Any] | None, delay: float | None
+) -> tuple[int, Message[Any]]:
     """Write the row of a new job in the caller's transaction, and ring for the workers when that commits.
 
     Parameters:
@@ -77,7 +79,9 @@ def ask_again(broker: dramatiq.Broker, message: bytes, *, owner: Any, origin: in
         origin: the row that is run again.
     """
     once = Message.decode(message)
-    kept = {k: v for k, v in once.options.items() if k not in ("retries", "traceback", "requeue_timestamp", "eta")}
+    kept = {
+        k: v for k, v in once.options.items() if k not in ("retries", "traceback", "requeue_timestamp", "eta")
+    }
     fresh = replace(
         once,
         message_id=str(uuid.uuid4()),
@@ -97,13 +101,11 @@ def bound_arguments(actor: Actor[Any, Any] | None, message: Message[Any]) -> Map
         return dict(message.kwargs)
     signature = inspect.signature(actor.fn)
     try:
-        bound = signature.bind(*message.args, **message.kwargs)
+        return signature.bind(*message.args, **message.kwargs).arguments
     except TypeError as error:
         raise ArgumentsRefused(
             f"{actor.actor_name}{signature} cannot be called with what was sent: {error}."
         ) from None
-    bound.apply_defaults()
-    return bound.arguments
 
 
 def title_of(actor: Actor[Any, Any] | None, task: str, arguments: Mapping[str, Any]) -> str:
@@ -112,9 +114,14 @@ def title_of(actor: Actor[Any, Any] | None, task: str, arguments: Mapping[str, A
     if not template:
         return task.rsplit(".", 1)[-1].replace("_", " ").strip().capitalize()
     try:
-        return str(template).format(**arguments)
+        return str(template).format(**_with_defaults(actor, arguments))
     except Exception:  # noqa: BLE001 - whatever an argument's own formatting raises: a title is not worth a job
         return str(template)
+
+
+def _with_defaults(actor: Actor[Any, Any] | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = inspect.signature(actor.fn).parameters.values() if actor else ()
+    return {one.name: one.default for one in parameters if one.default is not one.empty} | dict(arguments)
 
 
 def _encode(message: Message[Any], arguments: Mapping[str, Any]) -> bytes:
@@ -145,7 +152,10 @@ def _name_what_does_not_serialise(message: Message[Any], arguments: Mapping[str,
 
 
 def _values(
-    message: Message[Any], actor: Actor[Any, Any] | None, arguments: Mapping[str, Any], wanted: Mapping[str, Any]
+    message: Message[Any],
+    actor: Actor[Any, Any] | None,
+    arguments: Mapping[str, Any],
+    wanted: Mapping[str, Any],
 ) -> dict[str, Any]:
     subject = asking.subject_of(wanted["subject"], arguments)
     parent = current.get()

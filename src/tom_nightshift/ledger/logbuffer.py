@@ -6,7 +6,6 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-
 LONGEST_HALF_LINE = 8_192
 """Characters after which a line that does not end is taken for one that has."""
 

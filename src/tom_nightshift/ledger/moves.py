@@ -58,7 +58,15 @@ def finish(sql: Sql, token: Token, state: State, *, reason: str, error: str, res
 
 
 def wait_again(
-    sql: Sql, token: Token, *, charge: str, reason: str, error: str, message: bytes | None, hold: Hold, delay: float
+    sql: Sql,
+    token: Token,
+    *,
+    charge: str,
+    reason: str,
+    error: str,
+    message: bytes | None,
+    hold: Hold,
+    delay: float,
 ) -> bool:
     """running → waiting, on the same row; → stopped, if somebody asked the job to stop meanwhile.
 

@@ -35,11 +35,15 @@ def settle(actor: Actor[Any, Any]) -> None:
     for ours, theirs in _MEANS.items():
         if ours in options:
             if theirs in options:
-                raise OptionRefused(f"{actor.actor_name}: {ours} and {theirs} say the same thing: keep {ours}.")
+                raise OptionRefused(
+                    f"{actor.actor_name}: {ours} and {theirs} say the same thing: keep {ours}."
+                )
             # Taken out: an actor may be declared again, to another broker.
             options[theirs] = _translated(actor.actor_name, ours, options.pop(ours))
     if options.get("on_lost", "again") not in ("again", "lost"):
-        raise OptionRefused(f"{actor.actor_name}: on_lost is {options['on_lost']!r}: it takes 'again' or 'lost'.")
+        raise OptionRefused(
+            f"{actor.actor_name}: on_lost is {options['on_lost']!r}: it takes 'again' or 'lost'."
+        )
 
 
 def option(broker: Broker, task: str, name: str, default: Any) -> Any:
@@ -53,7 +57,9 @@ def option(broker: Broker, task: str, name: str, default: Any) -> Any:
 def _check_names(actor: Actor[Any, Any]) -> None:
     for what, name, longest in (("name", actor.actor_name, 200), ("queue name", actor.queue_name, 100)):
         if len(name) > longest or storable.text(name) != name:
-            raise OptionRefused(f"the {what} {name[:60]!r}… of a task is {len(name)} characters long: at most {longest}.")
+            raise OptionRefused(
+                f"the {what} {name[:60]!r}… of a task is {len(name)} characters long: at most {longest}."
+            )
 
 
 def _translated(task: str, name: str, value: Any) -> int:

@@ -73,7 +73,9 @@ def decide(attempt: Attempt, *, acked: bool, too_old: bool = False, has_retries:
     """
     error = attempt.exception
     if isinstance(error, ActorNotFound):
-        return Outcome(State.WAITING, "parked", f"no worker here knows the task {attempt.task}", hold=Hold.PARKED)
+        return Outcome(
+            State.WAITING, "parked", f"no worker here knows the task {attempt.task}", hold=Hold.PARKED
+        )
     if isinstance(error, StopRequested | Withdrawn):
         return Outcome(State.STOPPED, "stopped", in_words(error))
     if attempt.skipped:
@@ -81,7 +83,11 @@ def decide(attempt: Attempt, *, acked: bool, too_old: bool = False, has_retries:
     if attempt.retry is not None:
         return _retried(attempt, attempt.retry)
     if error is None:
-        return _succeeded(attempt) if acked else Outcome(State.FAILED, "rejected", "the task was rejected unseen")
+        return (
+            _succeeded(attempt)
+            if acked
+            else Outcome(State.FAILED, "rejected", "the task was rejected unseen")
+        )
     if acked and has_retries and attempt.failures < len(PUT_BACK_AFTER):
         delay = PUT_BACK_AFTER[attempt.failures]
         return Outcome(State.WAITING, "put back", _words_of(attempt), Hold.UNTIL, delay, charge="failures")
@@ -145,7 +151,9 @@ def _words_of(attempt: Attempt) -> str:
 
 def _move(sql: Sql, token: moves.Token, outcome: Outcome, result: str | None) -> bool:
     if outcome.state != State.WAITING:
-        return moves.finish(sql, token, outcome.state, reason=outcome.reason, error=outcome.words, result=result)
+        return moves.finish(
+            sql, token, outcome.state, reason=outcome.reason, error=outcome.words, result=result
+        )
     return moves.wait_again(
         sql, token, charge=outcome.charge, reason=outcome.reason, error=outcome.words,
         message=outcome.message, hold=outcome.hold, delay=outcome.delay,
@@ -178,7 +186,9 @@ def _succeeded(attempt: Attempt) -> Outcome:
 def _retried(attempt: Attempt, retry: Retry) -> Outcome:
     hold = Hold.UNTIL if retry.delay > 0 else Hold.NONE
     charge = "failures" if attempt.exception is not None else "snoozes"
-    return Outcome(State.WAITING, "retry", _words_of(attempt), hold, retry.delay, charge, retry.message.encode())
+    return Outcome(
+        State.WAITING, "retry", _words_of(attempt), hold, retry.delay, charge, retry.message.encode()
+    )
 
 
 def _kept_value(attempt: Attempt) -> Any:

@@ -63,12 +63,24 @@ class Presence:
         sql.run(
             "INSERT INTO tom_nightshift_worker (name, host, pid, threads, queues, lock_path, lock_device, lock_inode, nonce, "
             f"started_at, beat_at, leaving) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, {sql.now}, {sql.now}, FALSE)",
-            [self.name, self.host, os.getpid(), self.threads, " ".join(queues), self._path, device, inode, self.nonce],
+            [
+                self.name,
+                self.host,
+                os.getpid(),
+                self.threads,
+                " ".join(queues),
+                self._path,
+                device,
+                inode,
+                self.nonce,
+            ],
         )
 
     def beat(self, sql: Sql) -> bool:
         """Say that this worker is alive. False: others took it for dead and removed its row."""
-        return bool(sql.run(f"UPDATE tom_nightshift_worker SET beat_at = {sql.now} WHERE name = %s", [self.name]))
+        return bool(
+            sql.run(f"UPDATE tom_nightshift_worker SET beat_at = {sql.now} WHERE name = %s", [self.name])
+        )
 
     def leave(self, sql: Sql) -> None:
         """Say that this worker was told to end: what it still holds then is charged to nobody."""
@@ -112,9 +124,10 @@ def this_host() -> str:
 def neighbours(sql: Sql, but: str) -> list[Neighbour]:
     """All workers that have a row, but this one."""
     rows = sql.rows(
-        f"SELECT {NEIGHBOUR}, {sql.age('beat_at')}, leaving FROM tom_nightshift_worker WHERE name <> %s ORDER BY id", [but]
+        f"SELECT {NEIGHBOUR}, {sql.age('beat_at')}, leaving FROM tom_nightshift_worker WHERE name <> %s ORDER BY id",
+        [but],
     )
-    return [Neighbour(*row[:6], silent=float(row[6]), leaving=bool(row[7])) for row in rows]
+    return [Neighbour(*names, float(silent), bool(leaving)) for *names, silent, leaving in rows]
 
 
 def is_dead(neighbour: Neighbour, vendor: str) -> bool:
@@ -160,5 +173,3 @@ def _can_lock(lock: int) -> bool:
         return False
     fcntl.lockf(lock, fcntl.LOCK_UN)
     return True
-
-

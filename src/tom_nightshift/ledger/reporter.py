@@ -86,7 +86,9 @@ class Reporter:
 
 def is_stop_requested(sql: Sql, attempt: Attempt) -> bool:
     """Whether the attempt is to stop: somebody asked, or the job has been given to another; takes no lock."""
-    statement = "SELECT stop_requested FROM tom_nightshift_job WHERE id = %s AND attempt = %s AND state = 'running'"
+    statement = (
+        "SELECT stop_requested FROM tom_nightshift_job WHERE id = %s AND attempt = %s AND state = 'running'"
+    )
     return _asked_or_lost(sql.rows(statement, attempt.token))
 
 

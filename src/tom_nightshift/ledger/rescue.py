@@ -24,7 +24,9 @@ def is_needed(sql: Sql, me: str) -> bool:
 
 def rescue(sql: Sql, me: str, on_lost: OnLost) -> int:
     """Return the jobs of every worker that is dead, and remove its row. The number of jobs returned."""
-    return sum(_return_jobs(sql, dead, on_lost) for dead in neighbours(sql, but=me) if is_dead(dead, sql.vendor))
+    return sum(
+        _return_jobs(sql, dead, on_lost) for dead in neighbours(sql, but=me) if is_dead(dead, sql.vendor)
+    )
 
 
 def orphans(sql: Sql) -> int:
@@ -44,7 +46,9 @@ def orphans(sql: Sql) -> int:
     return len(rows)
 
 
-def reconcile(sql: Sql, me: str, in_hand: Iterable[moves.Token], missing_before: set[moves.Token]) -> set[moves.Token]:
+def reconcile(
+    sql: Sql, me: str, in_hand: Iterable[moves.Token], missing_before: set[moves.Token]
+) -> set[moves.Token]:
     """Compare the rows that name this worker with the attempts it really holds.
 
     Parameters:
@@ -94,7 +98,14 @@ def _lost_by_worker(sql: Sql, token: moves.Token, losses: int, stop_requested: b
         )  # fmt: skip
     else:
         moves.wait_again(
-            sql, token, charge="losses", reason="worker died", error=words, message=None, hold=Hold.NONE, delay=0
+            sql,
+            token,
+            charge="losses",
+            reason="worker died",
+            error=words,
+            message=None,
+            hold=Hold.NONE,
+            delay=0,
         )
 
 

@@ -25,7 +25,9 @@ def run_dir() -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.stat()
     if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise PermissionError(f"{folder} can be written by others: remove it, or name another in NIGHTSHIFT['RUN_DIR'].")
+        raise PermissionError(
+            f"{folder} can be written by others: remove it, or name another in NIGHTSHIFT['RUN_DIR']."
+        )
     return folder
 
 

@@ -142,6 +142,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='job',
+            index=models.Index(condition=models.Q(('hold', tom_nightshift.states.Hold['PARKED']), ('state', tom_nightshift.states.State['WAITING'])), fields=['task'], name='nightshift_parked'),
+        ),
+        migrations.AddIndex(
+            model_name='job',
             index=models.Index(condition=models.Q(('state', tom_nightshift.states.State['RUNNING'])), fields=['worker'], name='nightshift_running'),
         ),
         migrations.AddIndex(

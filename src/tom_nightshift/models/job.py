@@ -8,14 +8,11 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 from django.conf import settings  # noqa: TID251  # the user model's name is needed while models load
-
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
-
-
 
 from tom_nightshift.states import FINAL, Hold, State
 
@@ -60,7 +57,9 @@ class Job(models.Model):
     title = models.CharField(max_length=200)
     priority = models.IntegerField(default=0, help_text="Lower is sooner.")
     ord = models.BigIntegerField(default=0, help_text="Order within a priority.")
-    state = models.CharField(max_length=10, choices=[(s.value, s.value) for s in State], default=State.WAITING)
+    state = models.CharField(
+        max_length=10, choices=[(s.value, s.value) for s in State], default=State.WAITING
+    )
     hold = models.CharField(max_length=10, choices=[(h.value, h.value) for h in Hold], default="", blank=True)
     run_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -76,15 +75,24 @@ class Job(models.Model):
     reason = models.CharField(max_length=40, default="", blank=True)
     error = models.TextField(default="", blank=True, help_text="The reason in words, for the astronomer.")
     result = models.JSONField(null=True, blank=True)
-    saved = models.JSONField(null=True, blank=True, help_text="What the next attempt may rely on: steps that are done.")
+    saved = models.JSONField(
+        null=True, blank=True, help_text="What the next attempt may rely on: steps that are done."
+    )
     done = models.FloatField(null=True, blank=True)
     total = models.FloatField(null=True, blank=True)
     note = models.CharField(max_length=200, default="", blank=True)
     stages = models.JSONField(null=True, blank=True)
     owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="nightshift_jobs", db_index=False
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="nightshift_jobs",
+        db_index=False,
     )
-    subject_type = models.ForeignKey(ContentType, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
+    subject_type = models.ForeignKey(
+        ContentType, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
     subject_id = models.BigIntegerField(null=True, blank=True)
     subject = GenericForeignKey("subject_type", "subject_id")
     target_id = models.BigIntegerField(null=True, blank=True)
@@ -109,15 +117,25 @@ class Job(models.Model):
     class Meta:
         indexes: ClassVar[list[models.Index]] = [
             models.Index(
-                fields=["priority", "ord", "id"], name="nightshift_ready", condition=Q(state=State.WAITING, hold="")
+                fields=["priority", "ord", "id"],
+                name="nightshift_ready",
+                condition=Q(state=State.WAITING, hold=""),
             ),
-            models.Index(fields=["run_at"], name="nightshift_due", condition=Q(state=State.WAITING, hold=Hold.UNTIL)),
-            models.Index(fields=["task"], name="nightshift_parked", condition=Q(state=State.WAITING, hold=Hold.PARKED)),
+            models.Index(
+                fields=["run_at"], name="nightshift_due", condition=Q(state=State.WAITING, hold=Hold.UNTIL)
+            ),
+            models.Index(
+                fields=["task"], name="nightshift_parked", condition=Q(state=State.WAITING, hold=Hold.PARKED)
+            ),
             models.Index(fields=["worker"], name="nightshift_running", condition=Q(state=State.RUNNING)),
             models.Index(fields=["owner", "-id"], name="nightshift_owner"),
-            models.Index(fields=["target_id", "-id"], name="nightshift_target", condition=Q(target_id__isnull=False)),
+            models.Index(
+                fields=["target_id", "-id"], name="nightshift_target", condition=Q(target_id__isnull=False)
+            ),
             models.Index(fields=["subject_type", "subject_id"], name="nightshift_subject"),
-            models.Index(fields=["finished_at"], name="nightshift_finished", condition=Q(finished_at__isnull=False)),
+            models.Index(
+                fields=["finished_at"], name="nightshift_finished", condition=Q(finished_at__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -22,7 +22,9 @@ class Worker(models.Model):
     nonce = models.CharField(max_length=40)
     started_at = models.DateTimeField()
     beat_at = models.DateTimeField()
-    leaving = models.BooleanField(default=False, help_text="It was told to end: what it still holds is charged to nobody.")
+    leaving = models.BooleanField(
+        default=False, help_text="It was told to end: what it still holds is charged to nobody."
+    )
 
     class Meta:
         indexes: ClassVar[list[models.Index]] = [models.Index(fields=["beat_at"], name="nightshift_beat")]

@@ -33,7 +33,9 @@ def _guarded(part: Callable[[], None]) -> None:
         part()
     except Exception as error:  # noqa: BLE001 - whatever it is, the TOM starts
         words = (part.__doc__ or part.__name__).strip().rstrip(".")
-        events.registration_refused(f"Nightshift goes without a part of it ({words}): {events.first_line(error)}")
+        events.registration_refused(
+            f"Nightshift goes without a part of it ({words}): {events.first_line(error)}"
+        )
 
 
 def _checks() -> None:
@@ -61,7 +63,8 @@ def target_of(subject: Any) -> int | None:
     if isinstance(subject, apps.get_model("tom_targets", "BaseTarget")):
         return int(subject.pk)
     of_a_target = tuple(
-        apps.get_model(name) for name in ("tom_dataproducts.DataProduct", "tom_observations.ObservationRecord")
+        apps.get_model(name)
+        for name in ("tom_dataproducts.DataProduct", "tom_observations.ObservationRecord")
     )
     return subject.target_id if isinstance(subject, of_a_target) else None
 

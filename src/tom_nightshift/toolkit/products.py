@@ -130,7 +130,11 @@ def save_made(
     """
     with _Shelf(parent) as shelf:
         names = [shelf.put("data", name_beside(parent, file.ending), file.content) for file in files]
-        small = shelf.put("thumbnail", name_beside(parent, "_tb.png"), as_wide_as_shown(thumbnail)) if thumbnail else ""
+        small = (
+            shelf.put("thumbnail", name_beside(parent, "_tb.png"), as_wide_as_shown(thumbnail))
+            if thumbnail
+            else ""
+        )
         with transaction.atomic(using=router.db_for_write(DataProduct)):
             _hold(parent)
             made = [_save(parent, file, name, shelf) for file, name in zip(files, names, strict=True)]
@@ -214,7 +218,9 @@ def _save(parent: DataProduct, file: Made, name: str, shelf: _Shelf) -> DataProd
         )
     shelf.replace(product.data)
     # By update: TOM Toolkit's save() ignores update_fields and would write the whole row.
-    DataProduct.objects.filter(pk=product.pk).update(data=name, target_id=parent.target_id, modified=timezone.now())
+    DataProduct.objects.filter(pk=product.pk).update(
+        data=name, target_id=parent.target_id, modified=timezone.now()
+    )
     return get(product.pk)
 
 

@@ -61,7 +61,9 @@ def find_sources(product: Any) -> None:
     try:
         job_id = ask(extraction.task(), product, f"Find sources in {product.get_file_name()}")
     except DatabaseError as error:
-        _warn_staff("The upload is safe, but the search for sources could not be asked for (is the database migrated?).")
+        _warn_staff(
+            "The upload is safe, but the search for sources could not be asked for (is the database migrated?)."
+        )
         events.registration_refused(f"no search for sources in {product}: {events.first_line(error)}")
         return
     if _somebody_will_do_it():

@@ -84,6 +84,14 @@ class Try:
     worker: str
 
 
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How it went: the attempts, and the steps once all are over."""
+
+    tries: list[Try]
+    final: bool
+
+
 def live_page(job: Job, user: Any) -> Live:
     """The parts of a job's page, for this reader."""
     details = access.may_see_details(user, job)
@@ -92,7 +100,7 @@ def live_page(job: Job, user: Any) -> Live:
         Part("progress", _progress(job)),
         Part("sentence", (words.badge(job), words.sentence(job, _stopped_by(job, user))), inner=True),
         Part("standing", _standing(job, user, details=details, no_worker=no_worker)),
-        Part("tries", _tries(job, details, staff=access.is_staff(user))),
+        Part("tries", Course(_tries(job, details, staff=access.is_staff(user)), job.is_final)),
         Part("log", (logtext.version(job), job.is_final) if details else None),
     ]
     return Live(parts, _pace(job, no_worker))
@@ -174,19 +182,22 @@ def _pictures(job: Job) -> list[Image]:
 
 
 def _tries(job: Job, details: bool, *, staff: bool) -> list[Try]:
-    """Those that have ended; one that simply succeeded at once needs no list."""
-    if job.attempt == 0 or (job.attempt == 1 and not job.is_final):
+    """The attempts that have ended; a first one that simply succeeded need not be listed, but for staff."""
+    simple = job.attempt == 1 and job.state in (State.SUCCEEDED, State.WARNED) and not staff
+    if job.attempt == 0 or simple or (job.attempt == 1 and job.state == State.RUNNING):
         return []
-    return [_try(attempt, details, staff=staff) for attempt in Attempt.objects.filter(job=job)]
+    said = job.error if job.is_final else ""
+    return [_try(attempt, said, details=details, staff=staff) for attempt in Attempt.objects.filter(job=job)]
 
 
-def _try(attempt: Attempt, details: bool, *, staff: bool) -> Try:
+def _try(attempt: Attempt, said: str, *, details: bool, staff: bool) -> Try:
+    """One of them; its error only where the page does not say the same already."""
     return Try(
         name=words.nth_try(attempt.number),
         began=words.moment(attempt.started_at),
         ended=words.moment(attempt.finished_at),
         how=words.ended_as(attempt),
-        error=attempt.error if details else "",
+        error=attempt.error if details and attempt.error != said else "",
         traceback=attempt.traceback if details else "",
         worker=attempt.worker if staff else "",
     )

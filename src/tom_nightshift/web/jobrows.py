@@ -30,14 +30,23 @@ class JobRow:
     took: str
 
 
-def rows(jobs: Iterable[Job], user: Any, *, subjects: bool = True) -> list[JobRow]:
+def rows(jobs: Iterable[Job], user: Any, *, subjects: bool = True, owners: bool = True) -> list[JobRow]:
     """The rows of a list.
 
     Parameters:
         subjects: whether to say what each job is about; a target's own page knows.
+        owners: whether to say who asked; on *My jobs* it is always the reader.
     """
     links: dict[tuple[Any, ...], Link | None] = {}
-    return [_row(job, user, _subject(job, user, links) if subjects else None) for job in jobs]
+    return [
+        _row(
+            job,
+            user,
+            subject=_subject(job, user, links) if subjects else None,
+            owner=owner_name(job, user) if owners else "",
+        )
+        for job in jobs
+    ]
 
 
 def pace(jobs: Iterable[Job]) -> int:
@@ -57,7 +66,7 @@ def owner_name(job: Job, user: Any) -> str:
     return "you" if job.owner == user else words.name_of(job.owner)
 
 
-def _row(job: Job, user: Any, subject: Link | None) -> JobRow:
+def _row(job: Job, user: Any, *, subject: Link | None, owner: str) -> JobRow:
     running = job.state == State.RUNNING
     failed = job.state == State.FAILED
     return JobRow(
@@ -65,7 +74,7 @@ def _row(job: Job, user: Any, subject: Link | None) -> JobRow:
         title=job.title,
         url=job.get_absolute_url(),
         subject=subject,
-        owner=owner_name(job, user),
+        owner=owner,
         badge=words.badge(job),
         is_running=running,
         percent=words.percent(job) if running else None,

@@ -1,8 +1,8 @@
 """Pages that move: parts of a page, each with a version, and the one answer to a page that polls.
 
-A page polls one address and says in it which versions it shows (``?seen=…``). Nothing new is answered with
-204, which htmx does not swap; what is new with 200; the last of it with 286, which ends the polling. Never 302
-or 403, which a TOM turns into a leap to another page, nor 304, which browsers turn into a 200.
+A page polls one address and says in it which versions it shows (``?seen=…``). Nothing new is answered
+with 204, which htmx does not swap; what is new with 200; the last of it with 286, which ends the polling.
+Never 302 or 403, which a TOM turns into a leap to another page, nor 304, which browsers turn into a 200.
 """
 
 from __future__ import annotations

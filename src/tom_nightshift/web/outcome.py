@@ -1,9 +1,11 @@
 """What a job brought, as its page shows it: read from ``Job.result`` by the conventions that tasks follow.
 
-The value that a task returns may be a text, or a dictionary with ``summary`` (a sentence), ``facts`` (label →
-text), ``remarks`` (sentences that say how far the result can be trusted) and ``table`` (``{"columns": [{"name",
-"unit", "title"}], "rows": [[…]], "total": n, "caption": …}``). Anything else is shown as JSON, to those who may
-see details.
+The value that a task returns may be a text, or a dictionary with ``summary`` (a sentence), ``facts`` (a
+dictionary of label and text), ``remarks`` (sentences that qualify the result) and ``table``::
+
+    {"columns": [{"name": "x", "unit": "pix", "title": "…"}], "rows": [[1.5]], "total": 269, "caption": "…"}
+
+Anything else is shown as JSON, to those who may see details.
 """
 
 from __future__ import annotations

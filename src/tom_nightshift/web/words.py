@@ -39,7 +39,7 @@ _BADGES = {
 }
 
 _ENDED_AS = {
-    "retried": "failed, and is tried again",
+    "retried": "failed, to be tried again",
     "returned": "handed back before it was done",
     "lost": "interrupted: the process that ran it died",
 } | {str(state): badge.text for state, badge in _BADGES.items()}
@@ -89,9 +89,9 @@ def why_failed(job: Job, details: bool) -> str:
         details: whether the reader may see what an unforeseen error said; it may quote arguments.
     """
     if job.reason == "poison":
-        return f"{_capital(job.error)}. It has been set aside, so that it cannot harm other work."
+        return f"{job.error[:1].upper()}{job.error[1:]}, and would harm other work."
     if job.reason in ("task", "rejected") or details:
-        return _capital(job.error)
+        return job.error or "It does not say why."
     return f"An unexpected error ({job.reason}). Whoever started it, and staff, can read more here."
 
 
@@ -119,8 +119,10 @@ def duration(seconds: float | None) -> str:
     """A length of time in a few words: ``0.4 s``, ``45 s``, ``2 min 05 s``, ``3 h 20 min``."""
     if seconds is None:
         return ""
+    if seconds < 0.1:
+        return "less than 0.1 s"
     if seconds < 10:
-        return f"{max(seconds, 0):.1f} s"
+        return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -196,7 +198,3 @@ def _stopped(job: Job, stopped_by: str) -> str:
 def _when_ended(job: Job) -> str:
     took = seconds_of(job)
     return f"at {moment(job.finished_at)}{f', after {duration(took)}' if took is not None else ''}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

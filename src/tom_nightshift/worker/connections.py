@@ -33,6 +33,9 @@ class TaskConnections(Middleware):
                 connection.close()
         _close_old_ones()
 
+    def before_worker_thread_shutdown(self, broker: Broker, thread: Any) -> None:
+        connections.close_all()
+
     def after_skip_message(self, broker: Broker, message: Any) -> None:
         self.after_process_message(broker, message)
 

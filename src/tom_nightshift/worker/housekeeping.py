@@ -102,7 +102,9 @@ class House:
 
     def _compare(self, sql: Sql) -> set[Token]:
         rescue.orphans(sql)
-        moves.release_parked(sql, self.broker.known_tasks())  # parked by another worker, which did not know the task
+        moves.release_parked(
+            sql, self.broker.known_tasks()
+        )  # parked by another worker, which did not know the task
         return rescue.reconcile(sql, self.dispatcher.presence.name, self.dispatcher.held(), self.missing)
 
     def _replace_dead_threads(self) -> None:

@@ -229,7 +229,7 @@ def _crowded(covered: NDArray[np.bool_], fwhm: float) -> NDArray[np.bool_]:
     """Say where sources cover more than :data:`CROWDED` of a box of 12 widths."""
     half = min(round(6 * fwhm), (min(covered.shape) - 1) // 2)
     sums = np.pad(covered, half, mode="reflect") if half else covered.copy()
-    sums = np.pad(sums.astype(np.float32).cumsum(0, dtype=np.float64).cumsum(1), ((1, 0), (1, 0)))
+    sums = np.pad(sums.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32), ((1, 0), (1, 0)))
     box = 2 * half + 1
     inside = sums[box:, box:] - sums[:-box, box:] - sums[box:, :-box] + sums[:-box, :-box]
     return np.asarray(inside > CROWDED * box**2)

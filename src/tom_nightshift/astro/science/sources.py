@@ -35,7 +35,7 @@ def find_sources(
 
     :param image: from :func:`~.images.images`
     :param threshold: in units of the background's standard deviation (``globalrms``)
-    :param artificial_stars: how many to try; 0 for none, which takes a fifth of the time
+    :param artificial_stars: how many to try; 0 for none, which takes a quarter of the time
     :param report: called with (done, total, words)
     :returns: the catalogue; ``meta["remarks"]`` says how far to trust it
     :raises TaskError: too much of the image is above the threshold to tell sources apart

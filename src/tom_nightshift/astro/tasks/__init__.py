@@ -1,1 +1,1 @@
-"""Ready-made tasks: each fetches, calls the pure functions of ``astro/science/``, and saves what came of it."""
+"""Ready-made tasks: each fetches, calls pure functions of ``astro/science/``, and saves what came of it."""

@@ -21,10 +21,18 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         defaults = get_settings()
-        parser.add_argument("--processes", type=int, default=defaults.processes, help="Worker processes to keep alive.")
-        parser.add_argument("--threads", type=int, default=defaults.threads, help="Jobs at a time in each process.")
-        parser.add_argument("--queues", nargs="*", default=list(defaults.queues), help="Queues to listen to; all if none.")
-        parser.add_argument("--grace", type=float, default=defaults.grace, help="Seconds for running jobs at the end.")
+        parser.add_argument(
+            "--processes", type=int, default=defaults.processes, help="Worker processes to keep alive."
+        )
+        parser.add_argument(
+            "--threads", type=int, default=defaults.threads, help="Jobs at a time in each process."
+        )
+        parser.add_argument(
+            "--queues", nargs="*", default=list(defaults.queues), help="Queues to listen to; all if none."
+        )
+        parser.add_argument(
+            "--grace", type=float, default=defaults.grace, help="Seconds for running jobs at the end."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         autodiscover_modules("tasks")
@@ -38,7 +46,9 @@ class Command(BaseCommand):
             grace=options["grace"],
             announce=self._announce,
         )  # fmt: skip
-        self.stdout.write(f"Nightshift: {options['processes']} x {options['threads']} jobs at a time. Ctrl-C ends it.")
+        self.stdout.write(
+            f"Nightshift: {options['processes']} x {options['threads']} jobs at a time. Ctrl-C ends it."
+        )
         raise SystemExit(supervisor.run())
 
     def _announce(self, pid: int) -> None:

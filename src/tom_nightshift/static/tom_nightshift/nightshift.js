@@ -120,6 +120,7 @@
     setInterval(count, 1000);
   }
 
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
-  else start();
+  // Deferred scripts run in their order on the page, and htmx may come after this one: wait for all of them.
+  if (document.readyState === "complete") start();
+  else document.addEventListener("DOMContentLoaded", start);
 })();

@@ -54,6 +54,11 @@ class Wanted:
             target=int(target) if target.isascii() and target.isdigit() and len(target) < 19 else None,
         )
 
+    @property
+    def is_mine(self) -> bool:
+        """Whether only the reader's own are asked for."""
+        return self.target is None and not self.whose
+
     def query(self, **changed: Any) -> str:
         """The query part of an address for this, or for this with something changed."""
         values = {"show": self.show, "whose": self.whose, "target": self.target} | changed
@@ -75,7 +80,7 @@ def _list(request: HttpRequest) -> HttpResponse:
     wanted = Wanted.read(request)
     found = Paginator(_find(request.user, wanted), PER_PAGE).get_page(request.GET.get("page"))
     on_page = list(found)
-    shown = Live([Part("list", rows(on_page, request.user))], pace(on_page))
+    shown = Live([Part("list", rows(on_page, request.user, owners=not wanted.is_mine))], pace(on_page))
     context = {
         "live": shown,
         "poll_url": request.path,
