@@ -6,7 +6,7 @@ import re
 import time
 
 from browser import Browser
-from setting_up import FILES, M13, PRIVATE, State, wait_for_job, watch_link
+from setting_up import FILES, M13, PRIVATE, State, is_over, wait_for_job, watch_link
 from site_processes import Site
 
 UNREADABLE = "broken.fits"
@@ -76,7 +76,7 @@ def _watch_stages(pi: Browser, job: str) -> tuple[set[str], str]:
     while time.monotonic() < deadline:
         page = pi.get(job)
         seen |= set(re.findall(r"CCD \d+ of 12", page.words))
-        if 'data-nightshift-final="true"' in page.text:
+        if is_over(page):
             return seen, page.words
         time.sleep(0.5)
     raise SystemExit(f"the mosaic's job was not over in time:\n{page.words[:2000]}")
@@ -86,7 +86,7 @@ def _broken(verdict: Verdict, pi: Browser) -> None:
     """Step 4."""
     job = watch_link(pi, pi.upload(M13, FILES / UNREADABLE).location)
     words = wait_for_job(pi, job)
-    said = re.search(r"broken\.fits [^.:]*(cut short|incomplete|truncated|damaged|ends)[^.]*", words)
+    said = re.search(r"broken\.fits is cut short: .*? again", words)
     verdict.says(f"broken.fits says: {said[0] if said else words[:200]}", said)
     again = pi.post(f"{job}again/", {})
     verdict.says("Run again makes a new job", again.status == 302 and again.location != job)

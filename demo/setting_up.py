@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from browser import Browser
+from browser import Browser, Page
 from site_processes import Site, free_port
 
 HERE = Path(__file__).parent
@@ -116,10 +115,15 @@ def wait_for_job(browser: Browser, job: str, at_most: float = JOB_PATIENCE) -> s
     deadline = time.monotonic() + at_most
     while time.monotonic() < deadline:
         page = browser.get(job)
-        if re.search(r'data-nightshift-final="true"', page.text):
+        if is_over(page):
             return page.words
         time.sleep(0.3)
     raise SystemExit(f"{job} was not over after {at_most:.0f} s. Its page:\n{page.words[:2000]}")
+
+
+def is_over(page: Page) -> bool:
+    """Whether a job's page says that nothing more will happen: it asks for nothing any more."""
+    return '<section id="nightshift-progress">' in page.text
 
 
 def watch_link(browser: Browser, path: str) -> str:

@@ -1,4 +1,4 @@
-"""What ``manage.py check`` says of Nightshift in a TOM: by the settings alone, never by asking the database."""
+"""What ``manage.py check`` says of Nightshift in a TOM: by its settings, never by asking the database."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def extraction_is_installed(app_configs: Sequence[Any] | None, **kwargs: Any) ->
         return []
     return [
         Warning(
-            f"NIGHTSHIFT['EXTRACT_ON_UPLOAD'] is on, but {', '.join(missing)} cannot be imported: no sources are extracted.",
+            f"NIGHTSHIFT['EXTRACT_ON_UPLOAD'] is on, but {', '.join(missing)} cannot be imported: "
+            "no sources are extracted.",
             hint="Run: pip install 'tom-nightshift[astro]', or take EXTRACT_ON_UPLOAD out of the settings.",
             id="nightshift.W001",
         )
@@ -39,8 +40,8 @@ def stands_first(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Check
     return [
         Warning(
             f"'tom_nightshift' does not stand first in INSTALLED_APPS ({first.name!r} does).",
-            hint="Write INSTALLED_APPS = ['tom_nightshift'] + TOMTOOLKIT_INSTALLED_APPS + […]: tasks of apps that are loaded "
-            "before Nightshift may be declared for another broker, and its pages and commands are found after theirs.",
+            hint="Write INSTALLED_APPS = ['tom_nightshift'] + TOMTOOLKIT_INSTALLED_APPS + […]: tasks of apps that "
+            "are loaded before Nightshift may be declared for another broker.",
             id="nightshift.W002",
         )
     ]
@@ -56,8 +57,8 @@ def requests_do_not_lock_sqlite(app_configs: Sequence[Any] | None, **kwargs: Any
     ]
     return [
         Warning(
-            f"DATABASES[{alias!r}] is SQLite with ATOMIC_REQUESTS: each page locks the database until it is done, and "
-            "pages and workers wait for one another.",
+            f"DATABASES[{alias!r}] is SQLite with ATOMIC_REQUESTS: each page locks the database until it is "
+            "done, and pages and workers wait for one another.",
             hint="Take ATOMIC_REQUESTS out, or move to PostgreSQL.",
             id="nightshift.W003",
         )
@@ -89,8 +90,8 @@ def requests_are_known(app_configs: Sequence[Any] | None, **kwargs: Any) -> list
         return []
     return [
         Warning(
-            f"{MIDDLEWARE} is missing: jobs do not know who asked for them, and uploads show no link to theirs.",
-            hint="Something replaces MIDDLEWARE after Nightshift has added it; put it last in that list yourself.",
+            f"{MIDDLEWARE} is missing: jobs do not know who asked for them.",
+            hint="Something replaces MIDDLEWARE after Nightshift has added it: put it last in that list.",
             id="nightshift.W005",
         )
     ]

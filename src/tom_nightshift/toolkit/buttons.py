@@ -37,7 +37,7 @@ def ask(key: int, user: Any) -> int:
 FIND_SOURCES = Offer(
     slug="find-sources",
     label="Find sources in an image",
-    help_text="Finds and measures every source in a FITS image of this target, and makes a catalogue of them.",
+    help_text="Finds and measures the sources in a FITS image of this target, and makes a catalogue of them.",
     choices=choices,
     ask=ask,
     title_none="This target has no FITS file that you may see.",

@@ -1,7 +1,7 @@
-"""Everything that is put into a TOM at start-up; ``apps.py`` calls ``connect()`` where TOM Toolkit is installed.
+"""Everything that is put into a TOM at start-up; ``apps.py`` calls ``connect()`` where there is TOM Toolkit.
 
-Each part is put in on its own, and one that the TOM refuses is left out with a line in the log: a TOM never fails to start
-because of Nightshift.
+Each part is put in on its own, and one that the TOM refuses is left out with a line in the log: a TOM never
+fails to start because of Nightshift.
 """
 
 from __future__ import annotations
@@ -33,9 +33,7 @@ def _guarded(part: Callable[[], None]) -> None:
         part()
     except Exception as error:  # noqa: BLE001 - whatever it is, the TOM starts
         words = (part.__doc__ or part.__name__).strip().rstrip(".")
-        events.registration_refused(
-            f"Nightshift goes without a part of it ({words}): {events.first_line(error)}"
-        )
+        events.registration_refused(f"Nightshift goes without this: {words}: {events.first_line(error)}")
 
 
 def _checks() -> None:
@@ -62,11 +60,8 @@ def target_of(subject: Any) -> int | None:
     """The target that something belongs to; a custom target's row has the key of its ``BaseTarget``."""
     if isinstance(subject, apps.get_model("tom_targets", "BaseTarget")):
         return int(subject.pk)
-    of_a_target = tuple(
-        apps.get_model(name)
-        for name in ("tom_dataproducts.DataProduct", "tom_observations.ObservationRecord")
-    )
-    return subject.target_id if isinstance(subject, of_a_target) else None
+    kinds = "tom_dataproducts.DataProduct", "tom_observations.ObservationRecord"
+    return subject.target_id if isinstance(subject, tuple(map(apps.get_model, kinds))) else None
 
 
 def _rules() -> None:

@@ -1,8 +1,9 @@
-"""What TOM Toolkit's upload code is handed in place of the TOM's own processors: they ask for a job that runs those.
+"""What TOM Toolkit's upload code is handed in place of the TOM's processors: they ask for a job that runs those.
 
-TOM Toolkit finds a processor by a dotted path in ``settings.DATA_PROCESSORS``, so this module hands out classes on the fly
-(PEP 562): ``tom_nightshift.toolkit.processors.Deferred__photometry`` is a subclass of whatever processor the TOM has for
-photometry. Inside a job, and wherever an upload is to be read in the request, it is that processor.
+TOM Toolkit finds a processor by a dotted path in ``settings.DATA_PROCESSORS``, so this module hands out classes
+on the fly (PEP 562): ``tom_nightshift.toolkit.processors.Deferred__photometry`` is a subclass of whatever
+processor the TOM has for photometry. Inside a job, and wherever an upload is to be read in the request, it is
+that processor.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tom_nightshift.toolkit import uploads
 SOURCE_EXTRACTION = f"{__name__}.SourceExtraction"
 
 _real: dict[str, tuple[str, str]] = {}
-"""The data type and the dotted path of the TOM's own processor, by the name of the class that stands in for it."""
+"""The data type and the path of the TOM's own processor, by the name of the class that stands in for it."""
 
 
 def deferring(processors: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def deferring(processors: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class SourceExtraction(DataProcessor):  # type: ignore[misc]  # TOM Toolkit carries no types
-    """Has the sources in an uploaded image found by a job; put in only where the TOM has no processor for FITS files."""
+    """Asks for the sources in an uploaded image; put in only where the TOM has no processor for FITS files."""
 
     def process_data(self, data_product: Any) -> list[Any]:
         """Ask for the job; there is nothing to be put into the TOM's tables."""
@@ -74,7 +75,7 @@ def _stand_in(data_type: Any, path: Any) -> Any:
 
 
 def _not_importable(path: str) -> Any:
-    """Fails where TOM Toolkit would have failed, with its words: they must name the path that the TOM's settings name."""
+    """Fails where TOM Toolkit would have, with its words: they name the path that the TOM's settings name."""
 
     def refuse() -> None:
         raise ImportError(f"Could not import {path}. Did you provide the correct path?")

@@ -1,9 +1,9 @@
 """Data products as tasks read and write them: the only module of Nightshift that does.
 
-What a task makes from an upload is a data product of the same target, without a type: a type of ours would break TOM
-Toolkit's pages once Nightshift is taken out. Its ``product_id`` names what it was made from and how. So the same question
-asked again (a second attempt, *Run again*, somebody else's click) replaces the answer, in place and with its links, and
-another question (another threshold) has an answer of its own.
+What a task makes from an upload is a data product of the same target, without a type: a type of ours would
+break TOM Toolkit's pages once Nightshift is taken out. Its ``product_id`` names what it was made from and how. So
+the same question asked again (a second attempt, *Run again*, somebody else's click) replaces the answer, in place
+and with its links, and another question (another threshold) has an answer of its own.
 """
 
 from __future__ import annotations
@@ -98,13 +98,14 @@ def require_file(product: DataProduct) -> None:
         raise TaskError("this data product has no file")
     if not product.data.storage.exists(product.data.name):
         raise TaskError(
-            f"the file {product.get_file_name()} is not there for the worker that tried to read it: either it was deleted, "
-            "or the web server and the worker do not share the folder for uploads (MEDIA_ROOT); ask whoever runs this site"
+            f"the file {product.get_file_name()} is not there for the worker that tried to read it: either it was "
+            "deleted, or the web server and the worker do not share the folder for uploads (MEDIA_ROOT); ask "
+            "whoever runs this site"
         )
 
 
 def name_beside(product: DataProduct, ending: str) -> str:
-    """A file name for what is made from a product, without "fits" in it: TOM Toolkit offers to show such files as images."""
+    """A name for what is made from a product, without "fits" in it: TOM Toolkit offers JS9 for such names."""
     stem = re.sub(r"(\.(fits?|fts|fz|gz))+$", "", product.get_file_name(), flags=re.IGNORECASE)
     stem = re.sub("fits", "", stem, flags=re.IGNORECASE).strip("._- ")
     return f"{stem or 'image'}{ending}"
@@ -130,11 +131,7 @@ def save_made(
     """
     with _Shelf(parent) as shelf:
         names = [shelf.put("data", name_beside(parent, file.ending), file.content) for file in files]
-        small = (
-            shelf.put("thumbnail", name_beside(parent, "_tb.png"), as_wide_as_shown(thumbnail))
-            if thumbnail
-            else ""
-        )
+        small = shelf.put_thumbnail(thumbnail) if thumbnail else ""
         with transaction.atomic(using=router.db_for_write(DataProduct)):
             _hold(parent)
             made = [_save(parent, file, name, shelf) for file, name in zip(files, names, strict=True)]
@@ -147,7 +144,7 @@ def save_made(
 
 
 def as_wide_as_shown(png: bytes) -> bytes:
-    """Add margins to a small picture until it is as wide as TOM Toolkit wants thumbnails: it draws others anew."""
+    """Add margins to a picture until it is as wide as TOM Toolkit wants thumbnails: it draws others anew."""
     width = django_setting("THUMBNAIL_DEFAULT_SIZE", (200, 200))[0]
     picture = Image.open(io.BytesIO(png))
     if picture.width == width:
@@ -161,7 +158,7 @@ def as_wide_as_shown(png: bytes) -> bytes:
 
 
 class _Shelf:
-    """Files put into storage for a product: taken away again if the block fails; what they replace goes if it succeeds."""
+    """Files put into storage for a product: they go again if the block fails; if not, what they replace goes."""
 
     def __init__(self, parent: DataProduct) -> None:
         self.parent = parent
@@ -175,6 +172,10 @@ class _Shelf:
         kept = field.storage.save(wanted, ContentFile(content), max_length=field.max_length)
         self.new.append((field.storage, kept))
         return str(kept)
+
+    def put_thumbnail(self, png: bytes) -> str:
+        """Put a thumbnail of the product where TOM Toolkit puts those."""
+        return self.put("thumbnail", name_beside(self.parent, "_tb.png"), as_wide_as_shown(png))
 
     def replace(self, file: Any) -> None:
         """This file is no longer needed once the block has succeeded."""
@@ -218,9 +219,8 @@ def _save(parent: DataProduct, file: Made, name: str, shelf: _Shelf) -> DataProd
         )
     shelf.replace(product.data)
     # By update: TOM Toolkit's save() ignores update_fields and would write the whole row.
-    DataProduct.objects.filter(pk=product.pk).update(
-        data=name, target_id=parent.target_id, modified=timezone.now()
-    )
+    fresh = {"data": name, "target_id": parent.target_id, "modified": timezone.now()}
+    DataProduct.objects.filter(pk=product.pk).update(**fresh)
     return get(product.pk)
 
 

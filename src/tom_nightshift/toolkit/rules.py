@@ -1,8 +1,8 @@
 """Who may see a job because of what it is about: TOM Toolkit's own rules, in both of its permission modes.
 
-With ``TARGET_PERMISSIONS_ONLY`` a job is seen by whoever may see its target. Without it, observations and data products
-have rights of their own, and jobs about them follow those. A person who put a file on a target that is not theirs to see
-(TOM Toolkit lets them) sees their own job, and nothing of the target.
+With ``TARGET_PERMISSIONS_ONLY`` a job is seen by whoever may see its target. Without it, observations and data
+products have rights of their own, and jobs about them follow those. A person who put a file on a target that is
+not theirs to see (TOM Toolkit lets them) sees their own job, and nothing of the target.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class ToolkitRules:
 
 
 def is_a_person(user: Any) -> bool:
-    """Whether somebody is logged in. Guardian keeps a row for everybody else, which nobody may be logged in as."""
+    """Whether somebody is logged in; the row that Guardian keeps for everybody else is nobody."""
     return bool(user is not None and user.is_authenticated and user.get_username() != ANONYMOUS_USER_NAME)
 
 

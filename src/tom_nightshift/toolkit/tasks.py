@@ -74,7 +74,7 @@ def _give_rights(product: DataProduct) -> None:
 
 
 def _counts(product: DataProduct) -> dict[tuple[str, str], int]:
-    """What there is of the product now, by its name in words: what TOM Toolkit returns counts old points too."""
+    """What there is of the product now, by its name in words: TOM Toolkit counts what it tried to add."""
     counted = {
         WORDS.get(model, ("data point", "data points")): model.objects.filter(data_product=product).count()
         for model in REDUCED_DATUM_MODELS

@@ -61,8 +61,8 @@ def find_job(request: HttpRequest, job_id: int) -> Job:
         Http404: it is not there, or not for this user: the answer does not tell which.
     """
     # One's own first: what else one may see takes TOM Toolkit several looks, and a page asks every second.
-    mine, visible = Job.objects.filter(owner=request.user.pk), visible_jobs(request.user)
-    found: Job | None = _one(mine, job_id) or _one(visible, job_id)
+    mine = Job.objects.filter(owner=request.user.pk)
+    found: Job | None = _one(mine, job_id) or _one(visible_jobs(request.user), job_id)
     if found is None:
         raise Http404("There is no such job, or it is not yours to see.")
     return found

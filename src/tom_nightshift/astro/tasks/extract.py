@@ -27,13 +27,11 @@ from tom_nightshift.toolkit import products
 class _Search:
     """A search through one file, image by image."""
 
+    product: Any
     name: str
     total: int
     threshold: float
     preview: Preview
-    is_wanted: Callable[[], bool]
-    """Asked between images: whether the upload is still there."""
-
     tables: list[Table] = field(default_factory=list)
     refused: list[TaskError] = field(default_factory=list)
 
@@ -67,7 +65,7 @@ def extract_sources(dataproduct_id: int, asked: bool = False, threshold: float =
             raise
         return {"summary": str(nothing)}
     whole = join_catalogues(search.tables)
-    _save(product, search, whole)
+    _save(search, whole)
     return report(search.name, whole)
 
 
@@ -75,8 +73,7 @@ def _search(file: BinaryIO, product: Any, threshold: float) -> _Search:
     name = product.get_file_name()
     total = count_images(file, name)
     say(f"{name}: {counted(total, 'image')}")
-    is_wanted = lambda: products.is_there(product.pk)  # noqa: E731
-    search = _Search(name, total, threshold, Preview(total), is_wanted)
+    search = _Search(product, name, total, threshold, Preview(total))
     for image in images(file, name):
         _look_at(search, image)
         del image  # before the next is read: memory holds one of them
@@ -86,7 +83,7 @@ def _search(file: BinaryIO, product: Any, threshold: float) -> _Search:
 
 
 def _look_at(search: _Search, image: Image) -> None:
-    if not search.is_wanted():
+    if not products.is_there(search.product.pk):
         raise Withdrawn(products.WITHDRAWN)
     label = image.label if search.total > 1 else "find sources"
     with step(label):
@@ -113,7 +110,7 @@ def _reporter(search: _Search, image: Image, label: str) -> Callable[[int, int, 
     return report_progress
 
 
-def _save(product: Any, search: _Search, whole: Table) -> None:
+def _save(search: _Search, whole: Table) -> None:
     job = current_job()
     with step("draw the picture"):
         progress(search.total, search.total, "drawing the picture")
@@ -121,7 +118,7 @@ def _save(product: Any, search: _Search, whole: Table) -> None:
     with step("save the catalogue"):
         progress(search.total, search.total, f"saving {counted(len(whole), 'source')}")
         made = products.save_made(
-            product,
+            search.product,
             _files(whole, search.threshold) if len(whole) else [],
             owner_id=job.owner_id if job else None,
             thumbnail=thumbnail,

@@ -12,7 +12,8 @@ from astropy.table import Table
 from tom_nightshift.astro.science.catalogue import summary
 
 SHOWN = (
-    "ccd", "x", "y", "ra", "dec", "flux_kron", "flux_kron_error", "mag", "mag_error", "fwhm", "half_light_radius", "flags",
+    "ccd", "x", "y", "ra", "dec", "flux_kron", "flux_kron_error", "mag", "mag_error", "fwhm",
+    "half_light_radius", "flags",
 )  # fmt: skip
 ROWS = 15
 MOST_BYTES = 60_000
@@ -28,11 +29,9 @@ def report(name: str, whole: Table) -> dict[str, Any]:
     """What a job that found these sources in the file *name* returns: plain values, that JSON can hold."""
     ccds = len(whole.meta["ccds"])
     where = f"{counted(ccds, 'image')} of {name}" if ccds > 1 else name
-    found = (
-        f"{counted(len(whole), 'source')} found in {where}" if len(whole) else f"no sources found in {where}"
-    )
+    found = counted(len(whole), "source") if len(whole) else "no sources"
     said = {
-        "summary": found,
+        "summary": f"{found} found in {where}",
         "facts": {"Images": f"{ccds:,}", **summary(whole)},
         "remarks": [str(words) for words in whole.meta["remarks"]],
         "table": _table(whole, ccds),
@@ -47,27 +46,22 @@ def _table(whole: Table, ccds: int) -> dict[str, Any]:
     names = [name for name in SHOWN if name in whole.colnames and (name != "ccd" or ccds > 1)]
     flux = np.nan_to_num(np.asarray(whole["flux_kron"], dtype=float), nan=-np.inf)
     brightest = whole[np.argsort(-flux, kind="stable")[:ROWS]]
+    is_part = len(brightest) < len(whole)
     return {
         "columns": [_column(whole, name) for name in names],
         "rows": [[_plain(row[name]) for name in names] for row in brightest],
         "total": len(whole),
-        "caption": f"The {len(brightest)} brightest"
-        if len(brightest) < len(whole)
-        else "All sources, brightest first",
+        "caption": f"The {len(brightest)} brightest" if is_part else "All sources, brightest first",
     }
 
 
 def _column(whole: Table, name: str) -> dict[str, str]:
-    unit = whole[name].unit
-    return {
-        "name": name,
-        "unit": str(unit) if unit is not None else "",
-        "title": str(whole[name].description or ""),
-    }
+    unit, title = whole[name].unit, whole[name].description
+    return {"name": name, "unit": "" if unit is None else str(unit), "title": str(title or "")}
 
 
 def _plain(value: Any) -> int | float | None:
-    """A number of numpy's as Python's; None for what is not known. Single precision is written as short as it is."""
+    """A number of numpy's as Python's, no longer than its precision; None for what is not known."""
     if isinstance(value, np.integer):
         return int(value)
     number = float(str(value)) if isinstance(value, np.float32) else float(value)

@@ -1,0 +1,229 @@
+"""Adding the line must never make a TOM worse: in a fresh site made by TOM Toolkit's own tom_setup."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import astropy
+import pytest
+
+import tom_nightshift
+
+pytestmark = [pytest.mark.e2e, pytest.mark.tom, pytest.mark.timeout(300)]
+
+M13 = Path(astropy.__file__).parent / "io/fits/hdu/compressed/tests/data/m13.fits"
+PAGES = [
+    "/",
+    "/accounts/login/",
+    "/targets/",
+    "/targets/1/",
+    "/dataproducts/data/",
+    "/observations/list/",
+    "/users/",
+]
+
+PEOPLE = """
+from django.contrib.auth.models import User
+from tom_targets.models import Target
+User.objects.create_superuser("boss", "boss@example.org", "pw")
+Target.objects.create(name="M13", type="SIDEREAL", ra=250.4, dec=36.5, permissions="PUBLIC")
+"""
+
+BEGIN = """
+import json, os, sys, django
+os.environ["DJANGO_SETTINGS_MODULE"] = "mytom.settings"
+django.setup()
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+def visitor(name=None):
+    client = Client(HTTP_HOST="localhost", raise_request_exception=False)
+    if name:
+        client.force_login(User.objects.get(username=name), "django.contrib.auth.backends.ModelBackend")
+    return client
+
+def upload(client, name, content, data_type):
+    file = SimpleUploadedFile(name, content)
+    form = {"target": 1, "files": file, "data_product_type": data_type, "referrer": "/"}
+    answer = client.post("/dataproducts/data/upload/", form)
+    return answer.status_code, [str(message) for message in answer.wsgi_request._messages]
+"""
+
+VISIT = (
+    BEGIN
+    + """
+pages = json.loads(sys.argv[1])
+said = {f"{name} {page}": visitor(name).get(page).status_code for name in (None, "boss") for page in pages}
+print("ANSWER" + json.dumps(said))
+"""
+)
+
+UPLOAD = (
+    BEGIN
+    + """
+from tom_dataproducts.models import DataProduct, PhotometryReducedDatum
+name, path, data_type = sys.argv[1:]
+status, said = upload(visitor("boss"), name, open(path, "rb").read(), data_type)
+print("ANSWER" + json.dumps({
+    "status": status, "said": said, "points": PhotometryReducedDatum.objects.count(),
+    "products": sorted(os.path.basename(product.data.name) for product in DataProduct.objects.all()),
+}))
+"""
+)
+
+THEIR_TESTS = """
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import TestCase
+from tom_dataproducts.models import DataProduct, PhotometryReducedDatum
+from tom_targets.models import Target
+
+
+class TestUpload(TestCase):
+    def setUp(self):
+        self.client.force_login(User.objects.create_superuser("me", "me@example.org", "pw"))
+        self.target = Target.objects.create(name="M3", type="SIDEREAL", ra=1, dec=1)
+
+    def upload(self, content):
+        file = SimpleUploadedFile("points.csv", content)
+        form = {"target": self.target.pk, "files": file, "data_product_type": "photometry", "referrer": "/"}
+        answer = self.client.post("/dataproducts/data/upload/", form)
+        return [str(message) for message in answer.wsgi_request._messages]
+
+    def test_large_and_at_once(self):
+        lines = "".join(f"{59000 + n / 1000},17.1,r,0.1\\n" for n in range(60000)).encode()
+        said = self.upload(b"time,magnitude,filter,error\\n" + lines)
+        self.assertEqual(PhotometryReducedDatum.objects.count(), 60000)
+        self.assertEqual(len(said), 1)
+
+    def test_bad_and_refused(self):
+        said = self.upload(b"this,is\\nno,photometry\\n" + b"x,y\\n" * 300000)
+        self.assertIn("There was a problem processing your file", said[0])
+        self.assertFalse(DataProduct.objects.exists())
+"""
+
+
+class Site:
+    """A TOM in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.settings = folder / "mytom" / "settings.py"
+
+    def run(self, *words: str, given: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+        ours = str(Path(tom_nightshift.__file__).parents[1])
+        # The settings of the test run are not this site's.
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "NIGHTSHIFT_"))}
+        done = subprocess.run(
+            [sys.executable, *words],
+            cwd=self.folder,
+            env=kept | {"PYTHONPATH": ours, "PYTHONWARNINGS": "ignore"},
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=250,
+        )
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def ask(self, script: str, *words: str):
+        """What a script that runs inside the site answers."""
+        said = self.run("-c", script, *words).stdout
+        return json.loads(said.split("ANSWER", 1)[1])
+
+    def add_the_line(self, **settings: object) -> None:
+        text = self.settings.read_text()
+        assert "INSTALLED_APPS = TOMTOOLKIT_INSTALLED_APPS + [" in text
+        text = text.replace("INSTALLED_APPS = TOM", "INSTALLED_APPS = ['tom_nightshift'] + TOM")
+        self.settings.write_text(f"{text}\nNIGHTSHIFT = {settings!r}\n" if settings else text)
+
+    def take_the_line_out(self) -> None:
+        self.settings.write_text(self.settings.read_text().replace("['tom_nightshift'] + ", ""))
+
+
+@pytest.fixture(scope="session")
+def as_tom_setup_leaves_it(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("fresh") / "mytom"
+    folder.mkdir()
+    site = Site(folder)
+    site.run("-m", "django", "startproject", "mytom", ".")
+    site.settings.write_text(
+        site.settings.read_text().replace("INSTALLED_APPS = [", "INSTALLED_APPS = [\n    'tom_setup',")
+    )
+    site.run("manage.py", "tom_setup", given="y\n\n1\nn\n")
+    site.run("manage.py", "migrate", "--verbosity=0")
+    site.run("manage.py", "shell", "-c", PEOPLE)
+    return folder
+
+
+@pytest.fixture
+def site(as_tom_setup_leaves_it, tmp_path) -> Site:
+    folder = tmp_path / "mytom"
+    shutil.copytree(as_tom_setup_leaves_it, folder)
+    return Site(folder)
+
+
+@pytest.fixture
+def points(tmp_path) -> str:
+    file = tmp_path / "points.csv"
+    file.write_text(
+        "time,magnitude,filter,error\n59000.1,17.1,r,0.1\n59001.1,17.2,r,0.1\n59002.1,17.3,g,0.1\n"
+    )
+    return str(file)
+
+
+def test_before_migrate_every_page_answers_as_without_the_line(site):
+    without = site.ask(VISIT, json.dumps(PAGES))
+    assert {page: status for page, status in without.items() if status >= 400} == {}
+    site.add_the_line()
+    assert site.ask(VISIT, json.dumps(PAGES)) == without
+
+
+def test_before_migrate_uploads_are_read_in_the_request(site, points):
+    site.add_the_line(READ_IN_REQUEST=10, EXTRACT_ON_UPLOAD=True)
+    answer = site.ask(UPLOAD, "points.csv", points, "photometry")
+    assert (answer["status"], answer["points"]) == (302, 3)
+    assert "Successfully uploaded" in answer["said"][-1]
+    answer = site.ask(UPLOAD, "m13.fits", str(M13), "fits_file")
+    assert (answer["status"], answer["products"]) == (302, ["m13.fits", "points.csv"])
+
+
+def test_without_a_worker_uploads_are_read_in_the_request(site, points):
+    site.add_the_line(READ_IN_REQUEST=10)
+    site.run("manage.py", "migrate", "--verbosity=0")
+    answer = site.ask(UPLOAD, "points.csv", points, "photometry")
+    assert (answer["status"], answer["points"]) == (302, 3)
+    assert any("No worker is running" in words for words in answer["said"])
+
+
+def test_the_tom_s_own_tests_pass_unchanged(site):
+    (site.folder / "custom_code" / "tests.py").write_text(THEIR_TESTS)
+    assert "Ran 2 tests" in site.run("manage.py", "test", "custom_code").stderr
+    site.add_the_line()
+    assert "Ran 2 tests" in site.run("manage.py", "test", "custom_code").stderr
+
+
+def test_the_line_can_be_taken_out_of_a_used_tom(site, points):
+    site.add_the_line(MODE="eager", READ_IN_REQUEST=10, EXTRACT_ON_UPLOAD=True)
+    site.run("manage.py", "migrate", "--verbosity=0")
+    site.ask(UPLOAD, "points.csv", points, "photometry")
+    made = site.ask(UPLOAD, "m13.fits", str(M13), "fits_file")["products"]
+    assert made == ["m13.fits", "m13_sources.ecsv", "m13_sources.reg", "points.csv"]
+    site.take_the_line_out()
+    statuses = site.ask(VISIT, json.dumps(PAGES))
+    assert {page: status for page, status in statuses.items() if status >= 400} == {}
+
+
+def test_check_has_nothing_to_say(site):
+    site.add_the_line()
+    before = site.run("manage.py", "check")
+    assert "no issues" in before.stdout + before.stderr
+    site.run("manage.py", "migrate", "--verbosity=0")
+    after = site.run("manage.py", "makemigrations", "--check", "--dry-run", "tom_nightshift")
+    assert "No changes" in after.stdout
