@@ -40,8 +40,8 @@ def stands_first(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Check
     return [
         Warning(
             f"'tom_nightshift' does not stand first in INSTALLED_APPS ({first.name!r} does).",
-            hint="Write INSTALLED_APPS = ['tom_nightshift'] + TOMTOOLKIT_INSTALLED_APPS + […]: tasks of apps that "
-            "are loaded before Nightshift may be declared for another broker.",
+            hint="Write INSTALLED_APPS = ['tom_nightshift'] + TOMTOOLKIT_INSTALLED_APPS + […]: tasks of apps "
+            "that are loaded before Nightshift may be declared for another broker.",
             id="nightshift.W002",
         )
     ]

@@ -1,7 +1,7 @@
-"""What TOM Toolkit's upload code is handed in place of the TOM's processors: they ask for a job that runs those.
+"""What TOM Toolkit's upload code is handed in place of the TOM's processors: it asks for jobs that run those.
 
-TOM Toolkit finds a processor by a dotted path in ``settings.DATA_PROCESSORS``, so this module hands out classes
-on the fly (PEP 562): ``tom_nightshift.toolkit.processors.Deferred__photometry`` is a subclass of whatever
+TOM Toolkit finds a processor by a dotted path in ``settings.DATA_PROCESSORS``, so this module hands out
+classes on the fly (PEP 562): ``tom_nightshift.toolkit.processors.Deferred__photometry`` is a subclass of whatever
 processor the TOM has for photometry. Inside a job, and wherever an upload is to be read in the request, it is
 that processor.
 """
@@ -29,7 +29,7 @@ def deferring(processors: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class SourceExtraction(DataProcessor):  # type: ignore[misc]  # TOM Toolkit carries no types
-    """Asks for the sources in an uploaded image; put in only where the TOM has no processor for FITS files."""
+    """Asks for the sources in an image; put in only where the TOM has no processor for FITS files."""
 
     def process_data(self, data_product: Any) -> list[Any]:
         """Ask for the job; there is nothing to be put into the TOM's tables."""

@@ -1,8 +1,8 @@
 """Who may see a job because of what it is about: TOM Toolkit's own rules, in both of its permission modes.
 
-With ``TARGET_PERMISSIONS_ONLY`` a job is seen by whoever may see its target. Without it, observations and data
-products have rights of their own, and jobs about them follow those. A person who put a file on a target that is
-not theirs to see (TOM Toolkit lets them) sees their own job, and nothing of the target.
+With ``TARGET_PERMISSIONS_ONLY`` a job is seen by whoever may see its target. Without it, observations and
+data products have rights of their own, and jobs about them follow those. A person who put a file on a target
+that is not theirs to see (TOM Toolkit lets them) sees their own job, and nothing of the target.
 """
 
 from __future__ import annotations

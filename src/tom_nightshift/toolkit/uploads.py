@@ -23,7 +23,7 @@ from tom_nightshift.toolkit.tasks import process_upload
 from tom_nightshift.web.request import begin_after_view, current_request
 
 SMALL_ONES_AT_ONCE = ("photometry", "spectroscopy")
-"""Types that TOM Toolkit reads, or refuses with an error on the page, in milliseconds while they are small."""
+"""Types that TOM Toolkit reads, or refuses with an error, in milliseconds while they are small."""
 
 UNTIL_THE_VIEW_IS_DONE = 60.0
 """Seconds that a job asked for in a view waits should the web process die before the view is done."""
@@ -57,7 +57,7 @@ def read_by_a_job(product: Any, data_type: str) -> bool:
 
 
 def find_sources(product: Any) -> None:
-    """Ask for the sources in an uploaded image. TOM Toolkit does nothing like it: without a worker it waits."""
+    """Ask for the sources in an image. TOM Toolkit does nothing like it: without a worker it waits."""
     try:
         job_id = ask(extraction.task(), product, f"Find sources in {product.get_file_name()}")
     except DatabaseError as error:
