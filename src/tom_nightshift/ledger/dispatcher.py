@@ -290,7 +290,17 @@ class Dispatcher(threading.Thread):
 def attempt_from_row(row: moves.Row) -> tuple[Attempt, bytes]:
     """A claimed row (``moves.CLAIMED``) as an attempt, and its message."""
     job_id, number, task, queue_name, title, owner_id, root, failures, losses, saved, stages, message = row
-    attempt = Attempt(job_id, number, task, queue_name, title, owner_id, root or job_id, failures, losses)
+    attempt = Attempt(
+        job_id,
+        number,
+        task,
+        queue_name,
+        title=title,
+        owner_id=owner_id,
+        root=root or job_id,
+        failures=failures,
+        losses=losses,
+    )
     attempt.reports.saved = _json(saved) or {}
     shown = _json(stages) or []
     attempt.reports.stages = [stage for stage in shown if stage.get("done")]

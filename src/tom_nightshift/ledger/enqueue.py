@@ -70,13 +70,16 @@ def write_row(
     return job_id, clean
 
 
-def ask_again(broker: dramatiq.Broker, message: bytes, *, owner: Any, origin: int) -> Message[Any]:
+def ask_again(
+    broker: dramatiq.Broker, message: bytes, *, owner: Any, origin: int, subject: Any = None
+) -> Message[Any]:
     """Ask for a job once more: a new row that names the one it runs again.
 
     Parameters:
         message: the message of the job to be run again.
         owner: who asks now.
         origin: the row that is run again.
+        subject: what that row is about, as it may have been given with the call.
     """
     once = Message.decode(message)
     kept = {
@@ -86,7 +89,7 @@ def ask_again(broker: dramatiq.Broker, message: bytes, *, owner: Any, origin: in
         once,
         message_id=str(uuid.uuid4()),
         message_timestamp=current_millis(),
-        options=kept | {"owner": owner, "origin": origin},
+        options=kept | {"owner": owner, "origin": origin, "subject": subject},
     )
     return broker.enqueue(fresh)
 

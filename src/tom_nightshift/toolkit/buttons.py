@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from tom_nightshift.toolkit import extraction, uploads
 from tom_nightshift.toolkit.rules import visible_products
@@ -44,6 +44,6 @@ FIND_SOURCES = Offer(
 )
 
 
-def _images(user: Any) -> QuerySet[Any]:
+def _images(user: Any) -> Any:
     is_image = Q(data_product_type="fits_file") | Q(data__iregex=FITS_NAME)
     return visible_products(user).filter(is_image).exclude(data="").exclude(data=None)

@@ -50,18 +50,23 @@ def _middleware() -> None:
 
 def _subjects() -> None:
     """What jobs are about."""
-    asking.name_subject("target_id", lambda: apps.get_model("tom_targets", "BaseTarget"))
-    asking.name_subject("observation_id", lambda: apps.get_model("tom_observations", "ObservationRecord"))
-    asking.name_subject("dataproduct_id", lambda: apps.get_model("tom_dataproducts", "DataProduct"))
+    asking.name_subject("target_id", lambda: _model("tom_targets.BaseTarget"))
+    asking.name_subject("observation_id", lambda: _model("tom_observations.ObservationRecord"))
+    asking.name_subject("dataproduct_id", lambda: _model("tom_dataproducts.DataProduct"))
     asking.find_target_by(target_of)
 
 
 def target_of(subject: Any) -> int | None:
     """The target that something belongs to; a custom target's row has the key of its ``BaseTarget``."""
-    if isinstance(subject, apps.get_model("tom_targets", "BaseTarget")):
+    if isinstance(subject, _model("tom_targets.BaseTarget")):
         return int(subject.pk)
     kinds = "tom_dataproducts.DataProduct", "tom_observations.ObservationRecord"
-    return subject.target_id if isinstance(subject, tuple(map(apps.get_model, kinds))) else None
+    belongs = any(isinstance(subject, _model(kind)) for kind in kinds)
+    return int(subject.target_id) if belongs else None
+
+
+def _model(name: str) -> Any:
+    return apps.get_model(name)
 
 
 def _rules() -> None:

@@ -1,9 +1,9 @@
 """What TOM Toolkit's upload code is handed in place of the TOM's processors: it asks for jobs that run those.
 
 TOM Toolkit finds a processor by a dotted path in ``settings.DATA_PROCESSORS``, so this module hands out
-classes on the fly (PEP 562): ``tom_nightshift.toolkit.processors.Deferred__photometry`` is a subclass of whatever
-processor the TOM has for photometry. Inside a job, and wherever an upload is to be read in the request, it is
-that processor.
+classes on the fly (PEP 562): ``tom_nightshift.toolkit.processors.Deferred__photometry`` is a subclass of
+whatever processor the TOM has for photometry. Inside a job, and wherever an upload is to be read in the
+request, it is that processor.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Data products as tasks read and write them: the only module of Nightshift that does.
 
 What a task makes from an upload is a data product of the same target, without a type: a type of ours would
-break TOM Toolkit's pages once Nightshift is taken out. Its ``product_id`` names what it was made from and how.
-So the same question asked again (a second attempt, *Run again*, somebody else's click) replaces the answer, in
-place and with its links, and another question (another threshold) has an answer of its own.
+break TOM Toolkit's pages once Nightshift is taken out. Its ``product_id`` names what it was made from and
+how. So the same question asked again (a second attempt, *Run again*, somebody else's click) replaces the
+answer, in place and with its links, and another question (another threshold) has an answer of its own.
 """
 
 from __future__ import annotations
@@ -98,9 +98,9 @@ def require_file(product: DataProduct) -> None:
         raise TaskError("this data product has no file")
     if not product.data.storage.exists(product.data.name):
         raise TaskError(
-            f"the file {product.get_file_name()} is not there for the worker that tried to read it: either it "
-            "was deleted, or the web server and the worker do not share the folder for uploads (MEDIA_ROOT); ask "
-            "whoever runs this site"
+            f"the file {product.get_file_name()} is not there for the worker that tried to read it: either "
+            "it was deleted, or the web server and the worker do not share the folder for uploads "
+            "(MEDIA_ROOT); ask whoever runs this site"
         )
 
 

@@ -50,8 +50,8 @@ def grant_data(product: DataProduct, owner_id: int | None) -> None:
 
 def _holders(product: DataProduct, owner_id: int | None) -> Iterator[tuple[Any, Iterable[str]]]:
     """Whom rights are given to, with the rights on data products that they are to have."""
-    owner = get_user_model()._default_manager.filter(pk=owner_id).first()
-    if owner is not None:
+    owner = owner_id and get_user_model()._default_manager.filter(pk=owner_id).first()
+    if owner:
         yield owner, (VIEW, DELETE)
     groups: Mapping[Any, Iterable[str]] = get_groups_with_perms(product, attach_perms=True)
     yield from groups.items()

@@ -76,7 +76,7 @@ def visible_targets(user: Any) -> QuerySet[Any]:
     return found
 
 
-def visible_products(user: Any) -> QuerySet[Any]:
+def visible_products(user: Any) -> Any:
     """The data products that a person may see."""
     if not is_a_person(user):
         return DataProduct.objects.none()
@@ -85,7 +85,7 @@ def visible_products(user: Any) -> QuerySet[Any]:
     return get_objects_for_user(user, "tom_dataproducts.view_dataproduct")
 
 
-def _visible_records(user: Any) -> QuerySet[Any]:
+def _visible_records(user: Any) -> Any:
     if rights.follow_the_target():
         return ObservationRecord.objects.filter(target_id__in=visible_targets(user).values("pk"))
     return get_objects_for_user(user, "tom_observations.view_observationrecord")

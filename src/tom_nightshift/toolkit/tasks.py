@@ -16,7 +16,7 @@ from tom_dataproducts.models import (
     SpectroscopyReducedDatum,
 )
 
-from tom_nightshift.exceptions import StopRequested, TaskError, Withdrawn
+from tom_nightshift.exceptions import StopRequested, TaskError
 from tom_nightshift.ledger.speaking import current_job, progress, say, start_over, step
 from tom_nightshift.toolkit import products, rights
 
@@ -67,8 +67,6 @@ def _read(product: DataProduct, data_type: str) -> None:
 
 def _give_rights(product: DataProduct) -> None:
     """Asked for now, not when the job was: the view gives the groups theirs after it has asked."""
-    if not products.is_there(product.pk):
-        raise Withdrawn(products.WITHDRAWN)
     job = current_job()
     rights.grant_data(product, job.owner_id if job else None)
 

@@ -30,7 +30,7 @@ def report(name: str, whole: Table) -> dict[str, Any]:
     ccds = len(whole.meta["ccds"])
     where = f"{counted(ccds, 'image')} of {name}" if ccds > 1 else name
     found = counted(len(whole), "source") if len(whole) else "no sources"
-    said = {
+    said: dict[str, Any] = {
         "summary": f"{found} found in {where}",
         "facts": {"Images": f"{ccds:,}", **summary(whole)},
         "remarks": [str(words) for words in whole.meta["remarks"]],

@@ -49,7 +49,13 @@ def again(request: HttpRequest, job_id: int) -> HttpResponse:
     if not may_repeat(request.user, found):
         raise PermissionDenied
     try:
-        message = ask_again(dramatiq.get_broker(), bytes(found.message), owner=request.user, origin=found.pk)
+        message = ask_again(
+            dramatiq.get_broker(),
+            bytes(found.message),
+            owner=request.user,
+            origin=found.pk,
+            subject=found.subject,
+        )
     except ArgumentsRefused as refusal:
         messages.error(request, f"It cannot be run again: {refusal}", fail_silently=True)
         return redirect(found)
