@@ -29,7 +29,11 @@ class Page:
 
     def links(self, pattern: str) -> list[str]:
         """Addresses of links that match a regular expression."""
-        return [html.unescape(href) for href in re.findall(r'href="([^"]*)"', self.text) if re.search(pattern, href)]
+        return [
+            html.unescape(href)
+            for href in re.findall(r'href="([^"]*)"', self.text)
+            if re.search(pattern, href)
+        ]
 
 
 @dataclass
@@ -86,7 +90,9 @@ class Browser:
         for header in answer.headers.get_all("Set-Cookie") or []:
             name, _, value = header.split(";", 1)[0].partition("=")
             self.cookies[name] = value
-        return Page(answer.status, content.decode("utf-8", "replace"), answer.getheader("Location") or "", seconds)
+        return Page(
+            answer.status, content.decode("utf-8", "replace"), answer.getheader("Location") or "", seconds
+        )
 
 
 def _multipart(fields: dict[str, str], file: Path) -> tuple[bytes, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""``make demo CHECK=1``: drives the story over HTTP as a browser would, and says whether all of it is true."""
+"""``make demo CHECK=1``: drives the story over HTTP as a browser would; says whether all of it is true."""
 
 from __future__ import annotations
 
@@ -60,12 +60,17 @@ def _mosaic(verdict: Verdict, pi: Browser, state: State) -> str:
     sources = re.search(r"([\d,]+) sources", last)
     verdict.says("the page showed the stages: " + ", ".join(sorted(seen, key=_number)), len(seen) >= 3)
     verdict.says(f"the job found {sources[0] if sources else 'nothing'}", sources and _many(sources[1]))
-    verdict.says("the finished page has its picture", re.search(r"/nightshift/jobs/\d+/pictures/\d+/", pi.get(job).text))
+    verdict.says(
+        "the finished page has its picture",
+        re.search(r"/nightshift/jobs/\d+/pictures/\d+/", pi.get(job).text),
+    )
     print(f"  the upload POST                            {posted.seconds:7.2f} s")
     print(f"  until the following page had loaded        {page_loaded:7.2f} s")
     print(f"  the job                                    {job_seconds:7.2f} s")
     print(f"  the same upload with background off        {state.page_seconds:7.2f} s", flush=True)
-    verdict.says("the page is back at least ten times sooner than without", page_loaded < state.page_seconds / 10)
+    verdict.says(
+        "the page is back at least ten times sooner than without", page_loaded < state.page_seconds / 10
+    )
     return job
 
 
@@ -97,7 +102,9 @@ def _broken(verdict: Verdict, pi: Browser) -> None:
 def _collaborator(verdict: Verdict, collab: Browser, job: str) -> None:
     """Step 5."""
     page = collab.get(job)
-    verdict.says("the collaborator sees the job on the shared target", page.status == 200 and "sources" in page.words)
+    verdict.says(
+        "the collaborator sees the job on the shared target", page.status == 200 and "sources" in page.words
+    )
     verdict.says("but not its log, nor Run again", "/log.txt" not in page.text and "/again/" not in page.text)
 
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from astropy.utils import iers
+from django.http import HttpRequest, HttpResponse
+
 from demo_tom.settings import *  # noqa: F403
 from demo_tom.settings import MIDDLEWARE
-from django.http import HttpRequest, HttpResponse
 
 HERE = Path(__file__).parent
 RUN = Path(os.environ.get("NIGHTSHIFT_DEMO_RUN", HERE / "run"))
@@ -22,7 +23,9 @@ SECRET_KEY = (RUN / "secret_key").read_text()
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": RUN / "tom.sqlite3"}}
 MEDIA_ROOT = RUN / "media"
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": RUN / "cache"}}
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": RUN / "cache"}
+}
 HINTS_ENABLED = False
 
 # Find the sources in every uploaded FITS file. "off" is how the demo measures the page without Nightshift.

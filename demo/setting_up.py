@@ -129,7 +129,7 @@ def is_over(page: Page) -> bool:
 def watch_link(browser: Browser, path: str) -> str:
     """The address of the job that the message after an upload links to."""
     page = browser.get(path)
-    links = [link for link in page.links(r"/nightshift/jobs/\d+/$")]
+    links = page.links(r"/nightshift/jobs/\d+/$")
     if "watch it" not in page.words or not links:
         raise SystemExit(f"No link to a job after the upload. The page says:\n{page.words[:2000]}")
     return links[0]

@@ -70,7 +70,9 @@ class Site:
         on_worker: called with the process id of each worker process that starts.
     """
 
-    def __init__(self, run: Path, port: int, mode: str = "worker", on_worker: Callable[[int], None] = lambda _: None):
+    def __init__(
+        self, run: Path, port: int, mode: str = "worker", on_worker: Callable[[int], None] = lambda _: None
+    ):
         self.run, self.port, self.mode, self.on_worker = run, port, mode, on_worker
         self.worker_ready = threading.Event()
         self.processes: list[Process] = []
@@ -96,7 +98,9 @@ class Site:
         """A process that ended by itself, if one did."""
         return next((process for process in self.processes if process.popen.poll() is not None), None)
 
-    def _start(self, arguments: list[str], log: str, environment: dict[str, str], hear: Callable[[str], None]) -> None:
+    def _start(
+        self, arguments: list[str], log: str, environment: dict[str, str], hear: Callable[[str], None]
+    ) -> None:
         process = Process(arguments, self.run / log, environment)
         self.processes.append(process)
 

@@ -33,4 +33,6 @@ def new_process(pid: int) -> None:
 
 def without(state: State) -> str:
     """How long the same upload takes without Nightshift."""
-    return f"Without Nightshift this upload holds the page {state.page_seconds:.0f} s (measured here at set-up)."
+    return (
+        f"Without Nightshift this upload holds the page {state.page_seconds:.0f} s (measured here at set-up)."
+    )

@@ -1,7 +1,7 @@
 """``make demo``: set the demo up, start it, print the story, stop it on Ctrl-C.
 
-Environment: ``RESET=1`` starts over, ``CHECK=1`` drives the story without a browser and exits 0 only if all of it is true,
-``ONLINE=1`` lets pages load Aladin and JS9 from the internet.
+Environment: ``RESET=1`` starts over, ``CHECK=1`` drives the story without a browser and exits 0 only if all
+of it is true, ``ONLINE=1`` lets pages load Aladin and JS9 from the internet.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ def _watch(site: Site, pids: list[int]) -> int:
             story.new_process(said)
         time.sleep(0.2)
     ended = site.ended()
-    print(f"A process of the demo has ended. The end of its log:\n{ended.last_words() if ended else ''}", flush=True)
+    print(
+        f"A process of the demo has ended. The end of its log:\n{ended.last_words() if ended else ''}",
+        flush=True,
+    )
     return 1
 
 

@@ -23,7 +23,9 @@ _HOME = {"TaskError": "tom_nightshift.exceptions"} | dict.fromkeys(
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name when it is first asked for (PEP 562): Django imports this package before it is ready."""
+    """Load a public name when it is first asked for (PEP 562): Django imports this package before it is
+    ready.
+    """
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

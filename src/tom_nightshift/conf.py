@@ -1,8 +1,8 @@
 """Every setting of Nightshift: its name, type, default and meaning; and the only place that reads settings.
 
-A TOM writes them as one dictionary, ``NIGHTSHIFT = {"THREADS": 8}``. Keys are the names of the fields below in
-capitals. Unknown keys are refused with the nearest right name. The environment variable ``NIGHTSHIFT_BROKER``
-overrides ``BROKER``.
+A TOM writes them as one dictionary, ``NIGHTSHIFT = {"THREADS": 8}``. Keys are the names of the fields below
+in capitals. Unknown keys are refused with the nearest right name. The environment variable
+``NIGHTSHIFT_BROKER`` overrides ``BROKER``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Settings:
 
     mode: str = "worker"
     """``worker``: jobs wait for a worker process. ``eager``: a job runs at once, where it was asked for.
-    ``off``: as ``eager``, and TOM Toolkit's own slow work stays in the request as if Nightshift were not there."""
+    ``off``: as ``eager``, and TOM Toolkit's own slow work stays in the request as if Nightshift were not
+    there."""
 
     processes: int = 1
     """Worker processes that ``manage.py nightshift`` keeps alive."""
@@ -46,12 +47,12 @@ class Settings:
     """Queues a worker listens to. Empty: all of them."""
 
     sqlite_setup: bool = True
-    """Whether connections to an SQLite database that holds the jobs are set up so that they never lock the site
-    (``BEGIN IMMEDIATE``, 20 s of patience, write-ahead log)."""
+    """Whether connections to an SQLite database that holds the jobs are set up so that they never lock the
+    site (``BEGIN IMMEDIATE``, 20 s of patience, write-ahead log)."""
 
     run_dir: str = ""
-    """Folder for the workers' lock files and doorbells. Empty: a private folder, named by the database, in the
-    system's temporary folder."""
+    """Folder for the workers' lock files and doorbells. Empty: a private folder, named by the database, in
+    the system's temporary folder."""
 
     heartbeat: float = 10.0
     """How often a worker says that it is alive."""
@@ -84,10 +85,13 @@ class Settings:
     """Days for which all other jobs are kept."""
 
     read_in_request: int = 1_048_576
-    """Photometry and spectroscopy files up to this size are read in the request, with TOM Toolkit's own errors."""
+    """Photometry and spectroscopy files up to this size are read in the request, with TOM Toolkit's own
+    errors.
+    """
 
     extract_on_upload: bool = False
-    """Whether the sources in every uploaded FITS file are extracted, where the TOM has no processor for them."""
+    """Whether the sources in every uploaded FITS file are extracted, where the TOM has no processor for them.
+    """
 
     background: Mapping[str, bool] | None = None
     """Which of the TOM's own slow work goes to the background: ``{"uploads": True}``."""
@@ -114,8 +118,8 @@ class Settings:
             raise SettingsRefused(f"NIGHTSHIFT['MODE'] is {self.mode!r}: choose one of {', '.join(MODES)}.")
         if not self.broker.startswith("database:"):
             raise SettingsRefused(
-                f"NIGHTSHIFT['BROKER'] is {self.broker!r}: this version carries jobs in the TOM's own database only. "
-                "Write 'database://', or leave the key out."
+                f"NIGHTSHIFT['BROKER'] is {self.broker!r}: this version carries jobs in the TOM's own "
+                "database only. Write 'database://', or leave the key out."
             )
         for key, value in (self.background or {}).items():
             if key not in BACKGROUND:

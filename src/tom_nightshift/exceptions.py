@@ -6,7 +6,7 @@
     ├── SettingsRefused            a key of NIGHTSHIFT is unknown or has a value that cannot be used
     ├── OptionRefused              a task was declared with options that contradict one another
     ├── ArgumentsRefused           the arguments of a call do not fit the task, or cannot be stored
-    ├── StopRequested              raised inside a task by progress() and checkpoint(): somebody asked it to stop
+    ├── StopRequested              raised in a task by progress() and checkpoint(): somebody asked it to stop
     └── TaskError                  raised by a task: a sentence for the astronomer
         └── Withdrawn              raised by a task: what the job was about has gone, so the job is stopped
 
@@ -46,4 +46,4 @@ class TaskError(NightshiftError):
 
 
 class Withdrawn(TaskError):
-    """Raised by a task when what the job was about has gone: the job ends as *stopped*, with this sentence."""
+    """Raised by a task when what the job was about has gone: it ends as *stopped*, with this sentence."""

@@ -30,7 +30,8 @@ def eager() -> AbstractContextManager[None]:
 
 
 def drain() -> int:
-    """Run what waits, and what that asks for, in this thread and on its connection, without waiting for delays.
+    """Run what waits, and what that asks for, in this thread and on its connection, without waiting for
+    delays.
 
     Returns:
         the number of attempts made.

@@ -1,7 +1,7 @@
 """Dramatiq's ``Broker`` over the rows of jobs.
 
-Delayed jobs stay in the database until they are due, so there are no delay queues, and none of the consumer threads that
-Dramatiq would start for them.
+Delayed jobs stay in the database until they are due, so there are no delay queues, and none of the consumer
+threads that Dramatiq would start for them.
 """
 
 from __future__ import annotations
@@ -152,7 +152,8 @@ class DatabaseBroker(Broker):
         with callers_transaction() as sql:
             return bool(
                 sql.rows(
-                    "SELECT 1 FROM tom_nightshift_job WHERE state IN ('waiting', 'running') AND queue = %s LIMIT 1",
+                    "SELECT 1 FROM tom_nightshift_job "
+                    "WHERE state IN ('waiting', 'running') AND queue = %s LIMIT 1",
                     [queue_name],
                 )
             )
@@ -172,7 +173,7 @@ class _WorkerBoot(Middleware):
 
 
 def _until(eta: Any, delay: int | None) -> int | None:
-    """The delay as asked for, else until a moment that the message names (milliseconds, as Dramatiq counts)."""
+    """The delay as asked for, else until the moment that the message names, in milliseconds."""
     return max(0, int(eta) - current_millis()) if delay is None and eta else delay
 
 

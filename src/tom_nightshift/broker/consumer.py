@@ -1,4 +1,6 @@
-"""Dramatiq's ``Consumer``: a mailbox in front of the process's dispatcher, and the door by which outcomes leave."""
+"""Dramatiq's ``Consumer``: a mailbox in front of the process's dispatcher, and the door by which outcomes
+leave.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Jobs that run where they were asked for: eager mode, and ``testing.drain()``.
 
-Dramatiq's own code processes the message, in the calling thread and on its connection, so every middleware sees what it sees
-in a worker. The task runs in a savepoint: what a failed one wrote is gone, and its row says why.
+Dramatiq's own code processes the message, in the calling thread and on its connection, so every middleware
+sees what it sees in a worker. The task runs in a savepoint: what a failed one wrote is gone, and its row says
+why.
 """
 
 from __future__ import annotations

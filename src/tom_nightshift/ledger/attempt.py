@@ -1,6 +1,7 @@
 """One attempt as the process that runs it knows it: the token, what is reported, how it ended.
 
-The attempt that the calling thread is running is kept in a context variable, so that log lines and ``progress()`` find it.
+The attempt that the calling thread is running is kept in a context variable, so that log lines and
+``progress()`` find it.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class Attempt:
         return 0.0 if self.begun is None else time.monotonic() - self.begun
 
     def close_reports(self) -> None:
-        """From here on only the statement that ends the attempt writes; waits for a write that is under way."""
+        """From here on only the statement that ends the attempt writes; waits for a write under way."""
         with self.lock:
             self.reports.closed = True
 

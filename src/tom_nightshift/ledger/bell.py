@@ -1,7 +1,8 @@
-"""The doorbell: a datagram that wakes the workers of this host at once. Polling underneath is the path that is correct.
+"""The doorbell: a datagram that wakes the workers of this host at once. Polling underneath is the path that
+is correct.
 
-Every worker process listens on a socket of its own in the run directory. Ringing never waits and never fails: a socket that
-is full has been rung already.
+Every worker process listens on a socket of its own in the run directory. Ringing never waits and never fails:
+a socket that is full has been rung already.
 """
 
 from __future__ import annotations

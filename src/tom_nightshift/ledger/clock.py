@@ -22,7 +22,9 @@ def offset() -> float:
 
 
 def now_sql(vendor: str, plus: float = 0.0) -> str:
-    """SQL for now, or for so many seconds from now; to be used in a statement that takes parameters (``%`` is doubled)."""
+    """SQL for now, or for so many seconds from now; to be used in a statement that takes parameters (``%`` is
+    doubled).
+    """
     seconds = _offset + float(plus)
     if vendor == "sqlite":
         shift = f", '{seconds:+.3f} seconds'" if seconds else ""

@@ -1,7 +1,7 @@
 """The one thread of a worker process that claims jobs and writes their outcomes.
 
-Worker threads hand outcomes over; one transaction writes those and claims the next jobs. A process claims at most as many
-jobs as it has free threads, over all its queues: nothing is claimed ahead.
+Worker threads hand outcomes over; one transaction writes those and claims the next jobs. A process claims at
+most as many jobs as it has free threads, over all its queues: nothing is claimed ahead.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Dispatcher(threading.Thread):
         return self._stopping and not self._handed_over
 
     def _hand_back_unread(self) -> None:
-        """A claim that was under way when the consumers closed has put its jobs where nobody reads any more."""
+        """A claim under way when the consumers closed has put its jobs where nobody reads any more."""
         for mailbox in self.mailboxes.values():
             while not mailbox.empty():
                 self.hand_over(mailbox.get_nowait()[0], outcomes.hand_back())
@@ -264,7 +264,9 @@ class Dispatcher(threading.Thread):
             self._has_said_leaving = True
 
     def _sign_off(self) -> bool:
-        """Remove this worker's row. While rows of jobs name it, its lock stays until the process ends: others see that."""
+        """Remove this worker's row. While rows of jobs name it, its lock stays until the process ends: others
+        see that.
+        """
         gone = True
         if self.registered.is_set():
             with self.connection.transaction() as sql:
@@ -283,7 +285,8 @@ class Dispatcher(threading.Thread):
         self._away_since = self._away_since or now
         seconds = min(5.0, 0.5 + (now - self._away_since) / 2)
         events.database_away(error, seconds)
-        # Not the bell: every outcome handed over rings it, and an absent database is not to be asked in a hurry.
+        # Not the bell: every outcome handed over rings it, and an absent database is not to be asked in a
+        # hurry.
         threading.Event().wait(seconds)
 
 

@@ -52,8 +52,8 @@ def write_row(
         delay: seconds until it may begin; None: at once.
 
     Returns:
-        the row's id, and the message without the options that went into the row. A message that has a row already
-        (a pipeline whose step ran twice) gets that row's id.
+        the row's id, and the message without the options that went into the row. A message that has a row
+        already (a pipeline whose step ran twice) gets that row's id.
 
     Raises:
         ArgumentsRefused: the arguments do not fit the task, cannot be stored, or are too large.
@@ -136,8 +136,8 @@ def _encode(message: Message[Any], arguments: Mapping[str, Any]) -> bytes:
     limit = get_settings().argument_bytes
     if len(encoded) > limit:
         raise ArgumentsRefused(
-            f"the arguments of {message.actor_name} take {len(encoded):,} bytes, more than NIGHTSHIFT['ARGUMENT_BYTES'] = "
-            f"{limit:,}: pass the key of a row or the name of a file instead."
+            f"the arguments of {message.actor_name} take {len(encoded):,} bytes, more than "
+            f"NIGHTSHIFT['ARGUMENT_BYTES'] = {limit:,}: pass the key of a row or the name of a file instead."
         )
     return encoded
 
@@ -149,8 +149,8 @@ def _name_what_does_not_serialise(message: Message[Any], arguments: Mapping[str,
             encoder.encode({"value": value})
         except Exception as error:
             raise ArgumentsRefused(
-                f"the argument {name!r} of {message.actor_name} is {type(value).__name__}, which cannot be stored with "
-                "the job: pass what names it instead, such as its primary key or a file name."
+                f"the argument {name!r} of {message.actor_name} is {type(value).__name__}, which cannot be "
+                "stored with the job: pass what names it instead, such as its primary key or a file name."
             ) from error
 
 
@@ -182,8 +182,8 @@ def _values(
 
 _EMPTY = {
     "ord": 0, "state": "waiting", "attempt": 0, "failures": 0, "losses": 0, "snoozes": 0, "worker": "",
-    "stop_requested": False, "stop_stage": 0, "stop_by": "", "reason": "", "error": "", "note": "", "unique_key": "",
-    "limit_key": "", "rate_key": "", "notify": "", "carrier_epoch": "",
+    "stop_requested": False, "stop_stage": 0, "stop_by": "", "reason": "", "error": "", "note": "",
+    "unique_key": "", "limit_key": "", "rate_key": "", "notify": "", "carrier_epoch": "",
 }  # fmt: skip
 
 
@@ -194,7 +194,8 @@ def _insert(sql: Sql, values: dict[str, Any], message_id: str, delay: float | No
     run_at = sql.after(delay or 0) if held else "NULL"
     marks = ", ".join(["%s"] * len(row))
     inserted = sql.rows(
-        f"INSERT INTO tom_nightshift_job ({', '.join(row)}, created_at, run_at) VALUES ({marks}, {sql.now}, {run_at}) "
+        f"INSERT INTO tom_nightshift_job ({', '.join(row)}, created_at, run_at) "
+        f"VALUES ({marks}, {sql.now}, {run_at}) "
         "ON CONFLICT (message_id) DO NOTHING RETURNING id",
         [sql.uuid(str(value)) if isinstance(value, uuid.UUID) else value for value in row.values()],
     )

@@ -1,7 +1,7 @@
 """Dramatiq's hooks around a message: they make the thread's attempt current, and note how the task ended.
 
-Listed first among a broker's middleware. Dramatiq calls the hooks that come after a task in reverse order, so Retries has
-decided by then.
+Listed first among a broker's middleware. Dramatiq calls the hooks that come after a task in reverse order, so
+Retries has decided by then.
 """
 
 from __future__ import annotations

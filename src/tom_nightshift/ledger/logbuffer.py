@@ -12,7 +12,9 @@ LONGEST_HALF_LINE = 8_192
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Whole lines to be written as one row; ``replaces`` says that the row with this ``seq`` may be there already."""
+    """Whole lines to be written as one row; ``replaces`` says that the row with this ``seq`` may be there
+    already.
+    """
 
     seq: int
     text: str

@@ -1,7 +1,7 @@
 """The verbs: every change of a job's state, each one guarded statement.
 
-A move of an attempt is guarded by its token, ``id = … AND attempt = … AND state = 'running'``: whoever lost the row changes
-nothing and learns it from the number of rows. Nothing else in Nightshift writes ``state``.
+A move of an attempt is guarded by its token, ``id = … AND attempt = … AND state = 'running'``: whoever lost
+the row changes nothing and learns it from the number of rows. Nothing else in Nightshift writes ``state``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def claim(sql: Sql, worker: str, queues: Sequence[str], limit: int) -> list[Row]
         rows of ``CLAIMED``, in the order in which they are to run.
     """
     soonest = (
-        f"SELECT id FROM tom_nightshift_job WHERE state = 'waiting' AND hold = '' AND queue IN ({marks(queues)}) "
+        f"SELECT id FROM tom_nightshift_job "
+        f"WHERE state = 'waiting' AND hold = '' AND queue IN ({marks(queues)}) "
         "ORDER BY priority, ord, id LIMIT %s"
     )
     rows = sql.rows(
@@ -40,7 +41,8 @@ def claim(sql: Sql, worker: str, queues: Sequence[str], limit: int) -> list[Row]
 def claim_one(sql: Sql, worker: str, job_id: int) -> Row | None:
     """waiting → running, for one certain job, held or not: for jobs that run where they were asked for."""
     rows = sql.rows(
-        f"UPDATE tom_nightshift_job SET {_start(sql)} WHERE id = %s AND state = 'waiting' RETURNING {CLAIMED}",
+        f"UPDATE tom_nightshift_job SET {_start(sql)} "
+        f"WHERE id = %s AND state = 'waiting' RETURNING {CLAIMED}",
         [worker, job_id],
     )
     return rows[0] if rows else None
@@ -81,7 +83,8 @@ def wait_again(
     counter = f"{charge} = {charge} + 1, " if charge else ""
     waits = bool(
         sql.run(
-            f"UPDATE tom_nightshift_job SET {counter}state = 'waiting', hold = %s, run_at = {sql.after(delay)}, "
+            f"UPDATE tom_nightshift_job SET {counter}state = 'waiting', hold = %s, "
+            f"run_at = {sql.after(delay)}, "
             f"reason = %s, error = %s, message = coalesce(%s, message), worker = '' "
             f"WHERE {_HELD} AND NOT stop_requested",
             [hold, reason, error, message, *token],
@@ -137,15 +140,17 @@ def release_parked(sql: Sql, tasks: Sequence[str]) -> int:
 def record(sql: Sql, token: Token, outcome: str, error: str = "", traceback: str = "") -> None:
     """Write down how an attempt ended. Comes before the move, while the row still names the worker."""
     sql.run(
-        "INSERT INTO tom_nightshift_attempt (job_id, number, worker, started_at, finished_at, outcome, error, traceback) "
-        f"SELECT id, attempt, worker, claimed_at, {sql.now}, %s, %s, %s FROM tom_nightshift_job WHERE {_HELD} "
+        "INSERT INTO tom_nightshift_attempt "
+        "(job_id, number, worker, started_at, finished_at, outcome, error, traceback) "
+        f"SELECT id, attempt, worker, claimed_at, {sql.now}, %s, %s, %s "
+        f"FROM tom_nightshift_job WHERE {_HELD} "
         "ON CONFLICT (job_id, number) DO NOTHING",
         [outcome, error, traceback, *token],
     )
 
 
 def seconds_until_due(sql: Sql) -> float | None:
-    """Seconds until the next job that is held until a time; negative when it is due; None when there is none."""
+    """Seconds until the next job that is held until a time; negative when due; None when there is none."""
     rows = sql.rows(
         f"SELECT {sql.age('min(run_at)')} FROM tom_nightshift_job WHERE state = 'waiting' AND hold = 'until'"
     )
@@ -175,8 +180,9 @@ def held_by(sql: Sql, worker: str) -> list[Row]:
 def _among_free(sql: Sql, ids: str) -> str:
     """``IN (…)`` of these ids, without the rows that another transaction holds at this moment.
 
-    Processes that pick many rows at once would otherwise wait for one another in different orders. On PostgreSQL as an
-    array: a planner may run a subquery of ``IN`` more than once, and each run would skip and lock other rows.
+    Processes that pick many rows at once would otherwise wait for one another in different orders. On
+    PostgreSQL as an array: a planner may run a subquery of ``IN`` more than once, and each run would skip and
+    lock other rows.
     """
     return f"= ANY(ARRAY({ids} FOR UPDATE SKIP LOCKED))" if sql.vendor == "postgresql" else f"IN ({ids})"
 
@@ -184,5 +190,6 @@ def _among_free(sql: Sql, ids: str) -> str:
 def _start(sql: Sql) -> str:
     return (
         f"state = 'running', hold = '', attempt = attempt + 1, worker = %s, claimed_at = {sql.now}, "
-        f"started_at = coalesce(started_at, {sql.now}), reason = '', error = '', done = NULL, total = NULL, note = ''"
+        f"started_at = coalesce(started_at, {sql.now}), reason = '', error = '', "
+        "done = NULL, total = NULL, note = ''"
     )

@@ -14,7 +14,7 @@ from tom_nightshift.ledger import storable
 OPTIONS = {
     "title": "What the job is called on pages; {argument} is filled in.",
     "track": "Whether a job leaves a row. On the database broker every job does.",
-    "on_lost": "'again' (default): a job whose worker died runs again; 'lost': it must not, and counts as lost.",
+    "on_lost": "'again' (default): a job whose worker died runs again. 'lost': it must not.",
     "repeatable": "Whether the page offers Run again. Default True.",
     "max_attempts": "How often a failing job is tried in all. Default 1.",
     "backoff": "Seconds before the second attempt; each further wait is twice as long.",
@@ -28,7 +28,8 @@ def settle(actor: Actor[Any, Any]) -> None:
     """Check a task's options and say them in Dramatiq's words.
 
     Raises:
-        OptionRefused: a value cannot be used, or an option stands beside the one of Dramatiq's that it replaces.
+        OptionRefused: a value cannot be used, or an option stands beside the one of Dramatiq's that it
+            replaces.
     """
     options = actor.options
     _check_names(actor)

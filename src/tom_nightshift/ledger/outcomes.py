@@ -1,18 +1,19 @@
 """How an attempt ended: decided by one table, and written in one transaction.
 
-| what Dramatiq tells us                                        | the move                                        |
-|---------------------------------------------------------------|-------------------------------------------------|
-| ack, no exception                                             | succeeded, or warned                            |
-| ``enqueue`` of the very message that this thread is running   | waiting again, with the delay it asks for; a    |
-|                                                               | failure is counted only if there was one        |
-| ack with an exception, no retry recorded, no Retries there    | failed                                          |
-| ack with an exception, no retry recorded, Retries there       | put back (its hook broke); failed the third time|
-| nack after ``after_process_message(exception=…)``             | failed                                          |
-| nack after ``after_skip_message``                             | expired if too old, else failed                 |
-| nack for an actor that this worker does not know              | held: parked                                    |
-| ack after ``after_skip_message``                              | warned: skipped                                 |
-| StopRequested, or Withdrawn                                   | stopped                                         |
-| requeue (the worker is ending)                                | waiting again, charged to nobody                |
+| what Dramatiq tells us                                | the move                         |
+|-------------------------------------------------------|----------------------------------|
+| ack, no exception                                     | succeeded, or warned             |
+| ``enqueue`` of the very message that this thread runs | waiting again, with its delay    |
+| ack with an exception, no retry, Retries not there    | failed                           |
+| ack with an exception, no retry, Retries there        | put back; failed the third time  |
+| nack after ``after_process_message(exception=…)``     | failed                           |
+| nack after ``after_skip_message``                     | expired if too old, else failed  |
+| nack for an actor that this worker does not know      | held: parked                     |
+| ack after ``after_skip_message``                      | warned: skipped                  |
+| StopRequested, or Withdrawn                           | stopped                          |
+| requeue (the worker is ending)                        | waiting again, charged to nobody |
+
+A retry counts as a failure only if there was one.
 """
 
 from __future__ import annotations
@@ -100,7 +101,9 @@ def hand_back() -> Outcome:
 
 
 def write(sql: Sql, attempt: Attempt, outcome: Outcome) -> bool:
-    """Write an outcome, with the rest of the log and the last progress. Whether the attempt still held its row."""
+    """Write an outcome, with the rest of the log and the last progress. Whether the attempt still held its
+    row.
+    """
     result = result_json(attempt) if outcome.state in (State.SUCCEEDED, State.WARNED, State.FAILED) else None
     traceback = storable.text(attempt.traceback, TRACEBACK_LENGTH)
     moves.record(sql, attempt.token, outcome.recorded_as, outcome.words, traceback)
@@ -113,7 +116,9 @@ def write(sql: Sql, attempt: Attempt, outcome: Outcome) -> bool:
 
 
 def write_bare(sql: Sql, attempt: Attempt, outcome: Outcome, problem: str) -> bool:
-    """Write an outcome that was refused with all that belongs to it: only the move, and why the rest is missing."""
+    """Write an outcome that was refused with all that belongs to it: only the move, and why the rest is
+    missing.
+    """
     words = f"{outcome.words} (the rest of what it said could not be stored: {problem})".strip()
     return _move(sql, attempt.token, replace(outcome, words=storable.text(words, WORDS_LENGTH)), None)
 

@@ -1,9 +1,10 @@
 """Who is alive: a worker's row, its heartbeat, and the lock file by which neighbours on the same host judge.
 
-The kernel frees a POSIX lock the moment its process dies, so a neighbour knows within milliseconds. It judges only if it
-opens the very file that the worker's row names (device, inode) and reads the worker's nonce there: a missing or another file
-says nothing (containers). Without a word from the lock, a heartbeat older than the lease, by the database's clock, counts:
-but not on SQLite, where one long write transaction holds every heartbeat up.
+The kernel frees a POSIX lock the moment its process dies, so a neighbour knows within milliseconds. It judges
+only if it opens the very file that the worker's row names (device, inode) and reads the worker's nonce there:
+a missing or another file says nothing (containers). Without a word from the lock, a heartbeat older than the
+lease, by the database's clock, counts: but not on SQLite, where one long write transaction holds every
+heartbeat up.
 """
 
 from __future__ import annotations
@@ -61,8 +62,9 @@ class Presence:
         """Write this worker's row."""
         device, inode = self._take_lock()
         sql.run(
-            "INSERT INTO tom_nightshift_worker (name, host, pid, threads, queues, lock_path, lock_device, lock_inode, nonce, "
-            f"started_at, beat_at, leaving) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, {sql.now}, {sql.now}, FALSE)",
+            "INSERT INTO tom_nightshift_worker (name, host, pid, threads, queues, lock_path, lock_device, "
+            "lock_inode, nonce, started_at, beat_at, leaving) "
+            f"VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, {sql.now}, {sql.now}, FALSE)",
             [
                 self.name,
                 self.host,
@@ -87,7 +89,9 @@ class Presence:
         sql.run("UPDATE tom_nightshift_worker SET leaving = TRUE WHERE name = %s", [self.name])
 
     def sign_off(self, sql: Sql) -> bool:
-        """Remove this worker's row, unless rows of jobs still name it: then others return those first. Whether it went."""
+        """Remove this worker's row, unless rows of jobs still name it: then others return those first.
+        Whether it went.
+        """
         if moves.held_by(sql, self.name):
             return False
         sql.run("DELETE FROM tom_nightshift_worker WHERE name = %s", [self.name])
@@ -124,7 +128,8 @@ def this_host() -> str:
 def neighbours(sql: Sql, but: str) -> list[Neighbour]:
     """All workers that have a row, but this one."""
     rows = sql.rows(
-        f"SELECT {NEIGHBOUR}, {sql.age('beat_at')}, leaving FROM tom_nightshift_worker WHERE name <> %s ORDER BY id",
+        f"SELECT {NEIGHBOUR}, {sql.age('beat_at')}, leaving "
+        "FROM tom_nightshift_worker WHERE name <> %s ORDER BY id",
         [but],
     )
     return [Neighbour(*names, float(silent), bool(leaving)) for *names, silent, leaving in rows]
@@ -136,7 +141,8 @@ def is_dead(neighbour: Neighbour, vendor: str) -> bool:
     if by_lock is not None:
         return not by_lock
     if vendor == "sqlite" and neighbour.host == this_host():
-        # A file that is gone, with its owner on this host: it cannot be told from a busy database any other way
+        # A file that is gone, with its owner on this host: it cannot be told from a busy database any other
+        # way
         # than by a silence that no transaction lasts.
         return neighbour.silent > 10 * get_settings().lease
     return neighbour.silent > get_settings().lease

@@ -28,7 +28,8 @@ def _prune_batch(sql: Sql) -> int:
     rows = sql.rows(
         "SELECT id FROM tom_nightshift_job WHERE finished_at IS NOT NULL AND "
         f"((state IN ('succeeded', 'warned') AND finished_at < {sql.after(-limits.keep_days * DAY)}) "
-        f"OR (state NOT IN ('succeeded', 'warned') AND finished_at < {sql.after(-limits.keep_failed_days * DAY)})) "
+        "OR (state NOT IN ('succeeded', 'warned') "
+        f"AND finished_at < {sql.after(-limits.keep_failed_days * DAY)})) "
         "ORDER BY finished_at LIMIT %s",
         [BATCH],
     )

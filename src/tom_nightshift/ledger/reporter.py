@@ -1,7 +1,8 @@
 """The one reporter of a process: takes progress and log of all its attempts to the database, once a second.
 
-``progress()`` and ``logger.info()`` only change memory, so they never wait for the database. On SQLite the reporter does
-not wait for the write lock either: while it is taken, the words stay in memory and go with the next tick.
+``progress()`` and ``logger.info()`` only change memory, so they never wait for the database. On SQLite the
+reporter does not wait for the write lock either: while it is taken, the words stay in memory and go with the
+next tick.
 """
 
 from __future__ import annotations

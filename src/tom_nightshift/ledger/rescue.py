@@ -30,7 +30,9 @@ def rescue(sql: Sql, me: str, on_lost: OnLost) -> int:
 
 
 def orphans(sql: Sql) -> int:
-    """Return running jobs whose worker has no row, and end those whose web request died. The number of either."""
+    """Return running jobs whose worker has no row, and end those whose web request died. The number of
+    either.
+    """
     rows = sql.rows(
         "SELECT id, attempt, worker FROM tom_nightshift_job WHERE state = 'running' AND worker NOT IN "
         f"(SELECT name FROM tom_nightshift_worker) AND {sql.age('claimed_at')} > "

@@ -1,7 +1,8 @@
 """Connections to the database that holds the jobs, and transactions on them.
 
-Nightshift's own threads use connections of their own, so that nothing a task does to *its* connection can touch them.
-Callers (a view, a shell) use the connection they already have: the row then commits or vanishes with their data.
+Nightshift's own threads use connections of their own, so that nothing a task does to *its* connection can
+touch them. Callers (a view, a shell) use the connection they already have: the row then commits or vanishes
+with their data.
 """
 
 from __future__ import annotations

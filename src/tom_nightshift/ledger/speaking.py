@@ -1,7 +1,7 @@
 """What a task can say while it runs: progress, steps, warnings, results.
 
-Each finds the job by the calling thread, so a plain function may say these things wherever it is called: outside a job they
-do nothing. None of them waits for the database.
+Each finds the job by the calling thread, so a plain function may say these things wherever it is called:
+outside a job they do nothing. None of them waits for the database.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def progress(done: float, total: float | None = None, note: str = "") -> None:
 
     Parameters:
         done: how much is done, in any unit.
-        total: how much there is in all, in the same unit; without it the bar shows only that something happens.
+        total: how much there is in all, in the same unit; without it the bar shows only that something
+            happens.
         note: what is being done now, in a few words.
 
     Raises:
@@ -69,7 +70,8 @@ class Step:
 
 @contextmanager
 def step(name: str) -> Iterator[Step]:
-    """A named part of a job, shown on its page with its time. When its block ends, it is done for later attempts too.
+    """A named part of a job, shown on its page with its time. When its block ends, it is done for later
+    attempts too.
 
     ::
 
@@ -95,7 +97,9 @@ def step(name: str) -> Iterator[Step]:
 
 
 def start_over() -> None:
-    """What earlier attempts of this job finished does not count: its steps are forgotten, and shown as not done."""
+    """What earlier attempts of this job finished does not count: its steps are forgotten, and shown as not
+    done.
+    """
     attempt = current.get()
     if attempt is not None:
         attempt.reports.saved.pop("steps", None)
@@ -111,7 +115,9 @@ def say(words: str) -> None:
 
 
 def warn(words: str) -> None:
-    """The job does its work, but something is to be known: it ends as *done, with warnings*, and shows these words."""
+    """The job does its work, but something is to be known: it ends as *done, with warnings*, and shows these
+    words.
+    """
     attempt = current.get()
     if attempt is not None:
         attempt.warnings.append(str(words))

@@ -1,7 +1,8 @@
 """SQLite under a site: connections that never lock it.
 
-In write-ahead mode a transaction that reads first and writes later gets "database is locked" at once, whatever its patience.
-So every transaction on the alias that holds the jobs begins as a writer (``BEGIN IMMEDIATE``) and waits its turn.
+In write-ahead mode a transaction that reads first and writes later gets "database is locked" at once,
+whatever its patience. So every transaction on the alias that holds the jobs begins as a writer (``BEGIN
+IMMEDIATE``) and waits its turn.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Text and JSON that every database takes, whatever a task or its errors contain.
 
-PostgreSQL refuses NUL characters, half surrogates, NaN in JSON, and text longer than its column: one such character in an
-error message must not keep an outcome from its row.
+PostgreSQL refuses NUL characters, half surrogates, NaN in JSON, and text longer than its column: one such
+character in an error message must not keep an outcome from its row.
 """
 
 from __future__ import annotations

@@ -21,13 +21,19 @@ _held: ContextVar[list[int] | None] = ContextVar("nightshift_held_until_view_is_
 
 
 class RequestMiddleware:
-    """Makes the request known to whoever asks for a job in it, and lets those jobs begin once the view is done."""
+    """Makes the request known to whoever asks for a job in it, and lets those jobs begin once the view is
+    done.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        tokens = _request.set(request), _held.set([]), asking.asker.set(lambda: getattr(request, "user", None))
+        tokens = (
+            _request.set(request),
+            _held.set([]),
+            asking.asker.set(lambda: getattr(request, "user", None)),
+        )
         try:
             response = self.get_response(request)
             _let_begin(_held.get() or [])
@@ -44,10 +50,11 @@ def current_request() -> HttpRequest | None:
 
 
 def begin_after_view(job_id: int) -> bool:
-    """Let a job that was asked for with a short delay begin as soon as the view is done; False outside a request.
+    """Let a job that was asked for with a short delay begin as soon as the view is done; False outside a
+    request.
 
-    A view goes on after it has asked for a job: TOM Toolkit's upload gives the groups their rights then. Should the web
-    process die first, the delay releases the job.
+    A view goes on after it has asked for a job: TOM Toolkit's upload gives the groups their rights then.
+    Should the web process die first, the delay releases the job.
     """
     held = _held.get()
     if held is not None:

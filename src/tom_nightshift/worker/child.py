@@ -54,6 +54,8 @@ def _wind_down(broker: Any, worker: dramatiq.Worker, grace: float) -> None:
 
 
 def _die_with_parent() -> None:
-    """Have the kernel tell this process to end when its supervisor dies (Linux; elsewhere the loop above sees it)."""
+    """Have the kernel tell this process to end when its supervisor dies (Linux; elsewhere the loop above sees
+    it).
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

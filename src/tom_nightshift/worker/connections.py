@@ -1,4 +1,4 @@
-"""A task's database connections: opened when it asks, fit for use when it begins, left in order when it ends."""
+"""A task's database connections: opened when it asks, fit for use when it begins, in order when it ends."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The loops of a worker process: say that it is alive, return the jobs of the dead, compare, prune.
 
-Started by middleware, so that every worker has them, whichever command started it. A worker that starts looks at once: it
-mostly takes the place of one that has just died.
+Started by middleware, so that every worker has them, whichever command started it. A worker that starts looks
+at once: it mostly takes the place of one that has just died.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from tom_nightshift.ledger.session import AWAY, OwnConnection, Sql
 from tom_nightshift.loop import Loop
 
 RESCUE_INTERVAL = 1.0
-"""Seconds between looks for dead neighbours; a look reads a handful of rows and takes no lock unless one is dead."""
+"""Seconds between looks for dead neighbours; a look reads a handful of rows and takes no lock unless one is
+dead.
+"""
 
 PRUNE_INTERVAL = 3600.0
 
@@ -108,7 +110,9 @@ class House:
         return rescue.reconcile(sql, self.dispatcher.presence.name, self.dispatcher.held(), self.missing)
 
     def _replace_dead_threads(self) -> None:
-        """An interrupt that comes late ends a thread of Dramatiq's, silently; nobody else would start another."""
+        """An interrupt that comes late ends a thread of Dramatiq's, silently; nobody else would start
+        another.
+        """
         dead = [thread for thread in self.worker.workers if thread.running and not thread.is_alive()]
         for thread in dead:
             self.worker.workers.remove(thread)
@@ -122,7 +126,9 @@ class House:
 
 @contextlib.contextmanager
 def _for_once() -> Iterator[OwnConnection]:
-    """A connection for one look; a database that is away ends the look without a word: the dispatcher says so."""
+    """A connection for one look; a database that is away ends the look without a word: the dispatcher says
+    so.
+    """
     connection = OwnConnection()
     try:
         with contextlib.suppress(*AWAY):

@@ -1,6 +1,7 @@
 """The supervisor: loads Django once, forks the worker processes, replaces one that dies, ends them all.
 
-It has no thread and no connection, ever: what it forks shares its memory and inherits nothing that must not be shared.
+It has no thread and no connection, ever: what it forks shares its memory and inherits nothing that must not
+be shared.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class Supervisor:
     """Keeps ``processes`` worker processes alive.
 
     Parameters:
-        child: runs one worker process; gets what is to be called there first; its return value is the exit code.
+        child: runs one worker process; gets what is to be called there first; its return value is the exit
+            code.
         grace: seconds that running jobs may take to finish once the supervisor is told to end.
         announce: called with the process id of each worker process that starts.
     """
@@ -67,7 +69,7 @@ class Supervisor:
         return 0
 
     def _freeze(self) -> None:
-        """What is loaded by now is shared by all; the collector must not touch it, or pages would be copied."""
+        """What is loaded by now is shared by all; if the collector touched it, pages would be copied."""
         connections.close_all()
         gc.collect()
         gc.freeze()
@@ -97,7 +99,8 @@ class Supervisor:
             self._fork(place)
 
     def _fork(self, place: int) -> None:
-        # A signal must not find the child with the supervisor's handlers: it would end its siblings, and not itself.
+        # A signal must not find the child with the supervisor's handlers: it would end its siblings, and not
+        # itself.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, TOLD_BY)
         pid = os.fork()
         if pid == 0:

@@ -32,7 +32,9 @@ class Command(BaseCommand):
         pi = _person("pi", options["pi_password"], team, first_name="Petra", last_name="Inverno")
         collab = _person("collab", options["collab_password"], team, first_name="Carl", last_name="Laborator")
         for name, ra, dec, shared in TARGETS:
-            target, _ = Target.objects.get_or_create(name=name, type="SIDEREAL", ra=ra, dec=dec, permissions="PRIVATE")
+            target, _ = Target.objects.get_or_create(
+                name=name, type="SIDEREAL", ra=ra, dec=dec, permissions="PRIVATE"
+            )
             for person in [pi, collab] if shared else [pi]:
                 for right in RIGHTS:
                     assign_perm(f"tom_targets.{right}", person, target)

@@ -15,7 +15,9 @@ from tom_nightshift.worker.supervisor import Supervisor
 
 
 class Command(BaseCommand):
-    """Runs background jobs until it is told to end: Ctrl-C or SIGTERM lets running jobs finish, Ctrl-C twice does not."""
+    """Runs background jobs until it is told to end: Ctrl-C or SIGTERM lets running jobs finish, Ctrl-C twice
+    does not.
+    """
 
     help = "Run background jobs. Ctrl-C lets running jobs finish; Ctrl-C twice leaves at once."
 
@@ -40,8 +42,8 @@ class Command(BaseCommand):
         supervisor = Supervisor(
             options["processes"],
             lambda parent: run_worker(
-                dramatiq.get_broker(), threads=options["threads"], queues=options["queues"], grace=options["grace"],
-                parent=parent,
+                dramatiq.get_broker(), threads=options["threads"], queues=options["queues"],
+                grace=options["grace"], parent=parent,
             ),
             grace=options["grace"],
             announce=self._announce,
