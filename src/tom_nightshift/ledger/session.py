@@ -7,6 +7,7 @@ with their data.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import uuid
 from collections.abc import Iterator, Sequence
@@ -108,10 +109,8 @@ class OwnConnection:
         """Close it; the next use opens it again."""
         if self._connection is not None:
             connection, self._connection = self._connection, None
-            try:
+            with contextlib.suppress(*AWAY):  # it is gone already
                 connection.close()
-            except AWAY:  # it is gone already
-                pass
 
     def _opened(self) -> Any:
         if self._connection is None:

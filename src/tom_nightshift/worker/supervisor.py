@@ -6,6 +6,7 @@ be shared.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import select
@@ -134,10 +135,8 @@ class Supervisor:
         if self.due and self.ending_since is None:
             patience = min(patience, max(0.0, min(self.due.values()) - time.monotonic()))
         select.select([self._news], [], [], patience)
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.read(self._news, 4096)
-        except BlockingIOError:
-            pass
 
     def _reap(self) -> None:
         for pid in list(self.running):
@@ -162,10 +161,8 @@ class Supervisor:
 
     def _signal_all(self, number: signal.Signals) -> None:
         for pid in list(self.running):
-            try:
+            with contextlib.suppress(ProcessLookupError):  # reaped in a moment
                 os.kill(pid, number)
-            except ProcessLookupError:  # reaped in a moment
-                pass
 
 
 def _in_words(status: int) -> str:
