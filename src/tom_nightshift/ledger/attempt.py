@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from dramatiq import Message
@@ -49,6 +49,7 @@ class Attempt:
     number: int
     task: str
     queue: str
+    _: KW_ONLY  # so many of the same type: by position one would slip into another
     title: str = ""
     message_id: str = ""
     owner_id: int | None = None

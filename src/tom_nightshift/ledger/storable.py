@@ -20,7 +20,7 @@ def text(value: object, limit: int | None = None) -> str:
     """The value as text that can be stored, cut to so many characters."""
     try:
         words = str(value)
-    except Exception:  # an error whose own __str__ fails still has a name
+    except Exception:  # noqa: BLE001 - an error whose own __str__ fails still has a name
         words = f"({type(value).__name__})"
     return _REFUSED.sub(INSTEAD, words if limit is None or len(words) <= limit else words[: limit - 1] + "…")
 

@@ -130,6 +130,11 @@ class Job(models.Model):
             models.Index(fields=["worker"], name="nightshift_running", condition=Q(state=State.RUNNING)),
             models.Index(fields=["owner", "-id"], name="nightshift_owner"),
             models.Index(
+                fields=["owner"],
+                name="nightshift_open",
+                condition=Q(state__in=[State.WAITING, State.RUNNING]),
+            ),
+            models.Index(
                 fields=["target_id", "-id"], name="nightshift_target", condition=Q(target_id__isnull=False)
             ),
             models.Index(fields=["subject_type", "subject_id"], name="nightshift_subject"),
