@@ -134,19 +134,19 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='job',
-            index=models.Index(condition=models.Q(('hold', ''), ('state', tom_nightshift.states.State['WAITING'])), fields=['priority', 'ord', 'id'], name='nightshift_ready'),
+            index=models.Index(condition=models.Q(('hold', ''), ('state', 'waiting')), fields=['priority', 'ord', 'id'], name='nightshift_ready'),
         ),
         migrations.AddIndex(
             model_name='job',
-            index=models.Index(condition=models.Q(('hold', tom_nightshift.states.Hold['UNTIL']), ('state', tom_nightshift.states.State['WAITING'])), fields=['run_at'], name='nightshift_due'),
+            index=models.Index(condition=models.Q(('hold', 'until'), ('state', 'waiting')), fields=['run_at'], name='nightshift_due'),
         ),
         migrations.AddIndex(
             model_name='job',
-            index=models.Index(condition=models.Q(('hold', tom_nightshift.states.Hold['PARKED']), ('state', tom_nightshift.states.State['WAITING'])), fields=['task'], name='nightshift_parked'),
+            index=models.Index(condition=models.Q(('hold', 'parked'), ('state', 'waiting')), fields=['task'], name='nightshift_parked'),
         ),
         migrations.AddIndex(
             model_name='job',
-            index=models.Index(condition=models.Q(('state', tom_nightshift.states.State['RUNNING'])), fields=['worker'], name='nightshift_running'),
+            index=models.Index(condition=models.Q(('state', 'running')), fields=['worker'], name='nightshift_running'),
         ),
         migrations.AddIndex(
             model_name='job',
@@ -154,7 +154,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='job',
-            index=models.Index(condition=models.Q(('state__in', [tom_nightshift.states.State['WAITING'], tom_nightshift.states.State['RUNNING']])), fields=['owner'], name='nightshift_open'),
+            index=models.Index(condition=models.Q(('state__in', ['waiting', 'running'])), fields=['owner'], name='nightshift_open'),
         ),
         migrations.AddIndex(
             model_name='job',

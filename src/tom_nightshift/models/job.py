@@ -119,20 +119,26 @@ class Job(models.Model):
             models.Index(
                 fields=["priority", "ord", "id"],
                 name="nightshift_ready",
-                condition=Q(state=State.WAITING, hold=""),
+                condition=Q(state=State.WAITING.value, hold=""),
             ),
             models.Index(
-                fields=["run_at"], name="nightshift_due", condition=Q(state=State.WAITING, hold=Hold.UNTIL)
+                fields=["run_at"],
+                name="nightshift_due",
+                condition=Q(state=State.WAITING.value, hold=Hold.UNTIL.value),
             ),
             models.Index(
-                fields=["task"], name="nightshift_parked", condition=Q(state=State.WAITING, hold=Hold.PARKED)
+                fields=["task"],
+                name="nightshift_parked",
+                condition=Q(state=State.WAITING.value, hold=Hold.PARKED.value),
             ),
-            models.Index(fields=["worker"], name="nightshift_running", condition=Q(state=State.RUNNING)),
+            models.Index(
+                fields=["worker"], name="nightshift_running", condition=Q(state=State.RUNNING.value)
+            ),
             models.Index(fields=["owner", "-id"], name="nightshift_owner"),
             models.Index(
                 fields=["owner"],
                 name="nightshift_open",
-                condition=Q(state__in=[State.WAITING, State.RUNNING]),
+                condition=Q(state__in=[State.WAITING.value, State.RUNNING.value]),
             ),
             models.Index(
                 fields=["target_id", "-id"], name="nightshift_target", condition=Q(target_id__isnull=False)
