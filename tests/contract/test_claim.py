@@ -138,7 +138,14 @@ class TestTheToken:
         message, first, _ = attempts
         with own_sql() as sql:
             assert not moves.wait_again(
-                sql, first.token, charge="failures", reason="", error="", message=None, hold=Hold.NONE, delay=0
+                sql,
+                first.token,
+                charge="failures",
+                reason="",
+                error="",
+                message=None,
+                hold=Hold.NONE,
+                delay=0,
             )
         assert (job_of(message).state, job_of(message).failures) == (State.RUNNING, 0)
 

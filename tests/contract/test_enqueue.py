@@ -151,7 +151,9 @@ class TestRefusals:
 
     def test_arguments_that_are_too_large(self, task, nightshift):
         nightshift(ARGUMENT_BYTES=1_000)
-        with pytest.raises(ArgumentsRefused, match=r"take 1,\d\d\d bytes, more than .*ARGUMENT_BYTES.* = 1,000"):
+        with pytest.raises(
+            ArgumentsRefused, match=r"take 1,\d\d\d bytes, more than .*ARGUMENT_BYTES.* = 1,000"
+        ):
             task.send("x" * 1_000)
 
     def test_nothing_is_written_for_what_is_refused(self, task):
@@ -164,7 +166,9 @@ class TestRefusals:
         broker.enqueue(dramatiq.Message("default", "elsewhere", (1,), {"a": 2}, {}))
         assert Job.objects.get().title == "Elsewhere"
 
-    @pytest.mark.parametrize("names", [{"actor_name": "n" * 201}, {"actor_name": "t", "queue_name": "q" * 101}])
+    @pytest.mark.parametrize(
+        "names", [{"actor_name": "n" * 201}, {"actor_name": "t", "queue_name": "q" * 101}]
+    )
     def test_names_that_no_column_takes_are_refused_when_the_task_is_declared(self, broker, names):
         with pytest.raises(OptionRefused, match=r"characters long: at most \d00"):
             dramatiq.actor(lambda: None, broker=broker, **names)

@@ -55,7 +55,11 @@ def test_a_warning_makes_it_warned(run):
 def test_an_exception_is_failed_with_its_words_and_a_traceback_for_staff(run):
     job = run(lambda: 1 / 0)
     attempt = job.attempts.get()
-    assert (job.state, job.reason, job.error) == (State.FAILED, "ZeroDivisionError", "ZeroDivisionError: division by zero")
+    assert (job.state, job.reason, job.error) == (
+        State.FAILED,
+        "ZeroDivisionError",
+        "ZeroDivisionError: division by zero",
+    )
     assert "1 / 0" in attempt.traceback
 
 
@@ -70,7 +74,9 @@ def test_withdrawn_is_stopped(run):
     assert (job.state, job.error) == (State.STOPPED, "the upload was withdrawn")
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()], ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()], ids=lambda e: type(e).__name__
+)
 def test_even_what_is_not_an_exception_ends_the_job_and_not_the_worker(broker, error):
     bad = dramatiq.actor(raising(error), actor_name="bad", broker=broker)
     good = dramatiq.actor(lambda: None, actor_name="good", broker=broker)
@@ -95,7 +101,12 @@ class TestRetries:
         with running(broker):
             job = ended(task.send())
         assert Job.objects.count() == 1
-        assert (job.state, job.attempt, job.failures, job.result["value"]) == (State.SUCCEEDED, 3, 2, "third time")
+        assert (job.state, job.attempt, job.failures, job.result["value"]) == (
+            State.SUCCEEDED,
+            3,
+            2,
+            "third time",
+        )
         assert [one.outcome for one in job.attempts.all()] == ["retried", "retried", "succeeded"]
         assert [one.error for one in job.attempts.all()] == ["ValueError: try 1", "ValueError: try 2", ""]
 
@@ -224,7 +235,9 @@ class TestWhatCannotBeKept:
     """A return value is a warning, never a failure after the work is done; an error is kept in any case."""
 
     @pytest.mark.parametrize(
-        "value", [float("nan"), object(), {"a": {1, 2}}, "x" * 70_000], ids=["NaN", "object", "set", "too large"]
+        "value",
+        [float("nan"), object(), {"a": {1, 2}}, "x" * 70_000],
+        ids=["NaN", "object", "set", "too large"],
     )
     def test_the_value(self, run, value):
         job = run(lambda: value)

@@ -26,13 +26,16 @@ def job_of(message: Any) -> Job:
 
 def ended(message: Any, *, at_most: float = 10.0) -> Job:
     """The row of a message, once it is final."""
-    return wait_until(lambda: _if(job_of(message), lambda job: job.is_final), at_most=at_most, what=f"end of {message}")
+    return wait_until(
+        lambda: _if(job_of(message), lambda job: job.is_final), at_most=at_most, what=f"end of {message}"
+    )
 
 
 def reached(message: Any, **values: Any) -> Job:
     """The row of a message, once it has these values."""
     return wait_until(
-        lambda: _if(job_of(message), lambda job: all(getattr(job, k) == v for k, v in values.items())), what=str(values)
+        lambda: _if(job_of(message), lambda job: all(getattr(job, k) == v for k, v in values.items())),
+        what=str(values),
     )
 
 
@@ -63,7 +66,9 @@ def own_sql() -> Iterator[Sql]:
         connection.close()
 
 
-def claimed(sql: Sql, worker: str = "host:1:a", queues: tuple[str, ...] = ("default",), limit: int = 1) -> list[Any]:
+def claimed(
+    sql: Sql, worker: str = "host:1:a", queues: tuple[str, ...] = ("default",), limit: int = 1
+) -> list[Any]:
     """Claim jobs as a worker of this name; the attempts."""
     return [attempt_from_row(row)[0] for row in moves.claim(sql, worker, queues, limit)]
 

@@ -58,7 +58,7 @@ class Job(models.Model):
     priority = models.IntegerField(default=0, help_text="Lower is sooner.")
     ord = models.BigIntegerField(default=0, help_text="Order within a priority.")
     state = models.CharField(
-        max_length=10, choices=[(s.value, s.value) for s in State], default=State.WAITING
+        max_length=10, choices=[(s.value, s.value) for s in State], default=State.WAITING.value
     )
     hold = models.CharField(max_length=10, choices=[(h.value, h.value) for h in Hold], default="", blank=True)
     run_at = models.DateTimeField(null=True, blank=True)
