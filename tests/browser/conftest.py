@@ -42,7 +42,8 @@ class Demo:
         """The first match in what is printed from this line on."""
         with self.news:
             seen = self.news.wait_for(
-                lambda: re.search(pattern, "".join(self.printed[after:])) or self.process.poll() is not None, at_most
+                lambda: re.search(pattern, "".join(self.printed[after:])) or self.process.poll() is not None,
+                at_most,
             )
             found = re.search(pattern, "".join(self.printed[after:]))
             assert found, f"{pattern!r} was not printed ({seen=}):\n{''.join(self.printed)}"
@@ -61,7 +62,9 @@ class Demo:
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """``make demo``, with a state of its own, until the test run is over."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO", "NIGHTSHIFT"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("DJANGO", "NIGHTSHIFT"))
+    }
     environment["NIGHTSHIFT_DEMO_RUN"] = str(tmp_path_factory.mktemp("demo"))
     process = subprocess.Popen(
         [sys.executable, "demo/up.py"], cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE,
@@ -77,7 +80,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
         listener.join(10)
-        process.stdout.close()  # type: ignore[union-attr]
+        process.stdout.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.support.jobs import actor, ended, running
 from tom_nightshift import stack
 from tom_nightshift.broker.broker import DatabaseBroker
 from tom_nightshift.ledger import clock
+from tom_nightshift.models import Job
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +46,15 @@ def step_clock() -> Iterator[Callable[[float], None]]:
     """Step the one clock; it is put right after the test."""
     yield clock.step
     clock.step(-clock.offset())
+
+
+@pytest.fixture
+def run(broker: DatabaseBroker) -> Callable[..., Job]:
+    """Run a function as a task until its job is final."""
+
+    def run_it(fn: Callable[..., Any], *args: Any, **options: Any) -> Job:
+        task = actor(fn, actor_name="task", broker=broker, **options)
+        with running(broker):
+            return ended(task.send(*args))
+
+    return run_it

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dramatiq
 import pytest
 
-from tests.support.jobs import claimed, job_of, own_sql
+from tests.support.jobs import actor, claimed, job_of, own_sql
 from tests.support.rivals import holding, race
 from tom_nightshift.ledger import moves
 from tom_nightshift.models import Job
@@ -14,7 +13,7 @@ from tom_nightshift.states import Hold, State
 
 @pytest.fixture
 def task(broker):
-    return dramatiq.actor(lambda: None, actor_name="task", broker=broker)
+    return actor(lambda: None, actor_name="task", broker=broker)
 
 
 def claim_as(number):
@@ -74,8 +73,8 @@ def test_no_more_than_the_limit_is_taken(task):
 
 
 def test_lower_priorities_come_first_across_queues_and_equals_in_order(broker):
-    late = dramatiq.actor(lambda: None, actor_name="late", priority=10, queue_name="a", broker=broker)
-    soon = dramatiq.actor(lambda: None, actor_name="soon", priority=-5, queue_name="b", broker=broker)
+    late = actor(lambda: None, actor_name="late", priority=10, queue_name="a", broker=broker)
+    soon = actor(lambda: None, actor_name="soon", priority=-5, queue_name="b", broker=broker)
     sent = [late.send(), soon.send(), late.send(), soon.send()]
 
     with own_sql() as sql:
@@ -85,7 +84,7 @@ def test_lower_priorities_come_first_across_queues_and_equals_in_order(broker):
 
 
 def test_only_the_queues_asked_for_are_claimed(broker):
-    other = dramatiq.actor(lambda: None, actor_name="other", queue_name="other", broker=broker)
+    other = actor(lambda: None, actor_name="other", queue_name="other", broker=broker)
     other.send()
     with own_sql() as sql:
         assert claimed(sql, queues=("default",)) == []

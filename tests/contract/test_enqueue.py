@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 
 import dramatiq
@@ -9,7 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from tests.support.jobs import job_of
+from tests.support.jobs import actor, job_of, message_to
 from tom_nightshift.exceptions import ArgumentsRefused, OptionRefused
 from tom_nightshift.ledger import bell
 from tom_nightshift.models import Job
@@ -18,10 +19,11 @@ from tom_nightshift.states import Hold, State
 
 @pytest.fixture
 def task(broker):
+    @dramatiq.actor(title="Observe {target} for {nights} nights", broker=broker)
     def observe(target, nights=1, *, filters=()):
         pass
 
-    return dramatiq.actor(observe, title="Observe {target} for {nights} nights", broker=broker)
+    return observe
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def test_a_job_vanishes_with_the_callers_data(task, rings):
     class Undo(Exception):
         pass
 
-    with pytest.raises(Undo), transaction.atomic():
+    with contextlib.suppress(Undo), transaction.atomic():
         User.objects.create(username="ann")
         task.send("M13")
         raise Undo
@@ -69,12 +71,12 @@ def test_the_title_has_the_arguments_in_it_also_those_left_to_their_defaults(tas
 
 
 def test_a_title_that_does_not_fit_the_arguments_stands_as_it_is(broker):
-    task = dramatiq.actor(lambda: None, actor_name="t", title="Observe {nothing}", broker=broker)
+    task = actor(lambda: None, actor_name="t", title="Observe {nothing}", broker=broker)
     assert job_of(task.send()).title == "Observe {nothing}"
 
 
 def test_without_a_title_the_tasks_name_in_words_is_shown(broker):
-    task = dramatiq.actor(lambda: None, actor_name="myapp.update_all_targets", broker=broker)
+    task = actor(lambda: None, actor_name="myapp.update_all_targets", broker=broker)
     assert job_of(task.send()).title == "Update all targets"
 
 
@@ -142,10 +144,10 @@ class TestRefusals:
             task.send("M13", object()) if how == "positional" else task.send("M13", nights=object())
 
     def test_a_default_that_cannot_be_stored_is_not_blamed(self, broker):
+        @dramatiq.actor(broker=broker)
         def observe(a=object(), b=None):  # noqa: B008
             pass
 
-        task = dramatiq.actor(observe, broker=broker)
         with pytest.raises(ArgumentsRefused, match="the argument 'b'"):
             task.send(b=object())
 
@@ -163,7 +165,7 @@ class TestRefusals:
 
     def test_a_task_that_this_process_does_not_know_is_taken_as_it_is(self, broker):
         broker.declare_queue("default")
-        broker.enqueue(dramatiq.Message("default", "elsewhere", (1,), {"a": 2}, {}))
+        broker.enqueue(message_to("elsewhere", args=(1,), kwargs={"a": 2}))
         assert Job.objects.get().title == "Elsewhere"
 
     @pytest.mark.parametrize(
@@ -171,7 +173,7 @@ class TestRefusals:
     )
     def test_names_that_no_column_takes_are_refused_when_the_task_is_declared(self, broker, names):
         with pytest.raises(OptionRefused, match=r"characters long: at most \d00"):
-            dramatiq.actor(lambda: None, broker=broker, **names)
+            actor(lambda: None, broker=broker, **names)
 
 
 def test_an_owner_or_subject_that_is_not_a_row_is_no_reason_to_refuse(task, broker):

@@ -19,6 +19,33 @@ QUICK = {"worker_timeout": 50}
 """So that Dramatiq's threads see soon that they are to end."""
 
 
+def actor(fn: Callable[..., Any], **options: Any) -> dramatiq.Actor[..., Any]:
+    """Declare a function, perhaps a lambda, as a task; its arguments are checked by the task and not by mypy."""
+    return dramatiq.actor(**options)(fn)
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    """A task that raises this."""
+
+    def task() -> None:
+        raise error
+
+    return task
+
+
+def in_hand(worker: dramatiq.Worker) -> dict[Any, Any]:
+    """The attempts that the worker's dispatcher holds."""
+    broker = worker.broker
+    assert isinstance(broker, DatabaseBroker)
+    assert broker.dispatcher is not None
+    return broker.dispatcher.in_hand
+
+
+def message_to(task: str, queue: str = "default", **values: Any) -> dramatiq.Message[Any]:
+    """A message to a task of this name, whether or not anybody knows it."""
+    return dramatiq.Message(queue, task, **{"args": (), "kwargs": {}, "options": {}, **values})
+
+
 def job_of(message: Any) -> Job:
     """The row of a message, read now."""
     return Job.objects.get(message_id=message.message_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dramatiq
 import pytest
+from django.apps import apps
 from django.core import checks as django_checks
 
 from tom_nightshift import checks
@@ -34,8 +35,8 @@ def test_extraction_without_its_packages(settings, monkeypatch):
 
 def test_not_first_in_installed_apps(monkeypatch):
     assert said(checks.stands_first) == []
-    behind = list(reversed(list(checks.apps.get_app_configs())))
-    monkeypatch.setattr(checks.apps, "get_app_configs", lambda: behind)
+    behind = list(reversed(list(apps.get_app_configs())))
+    monkeypatch.setattr(apps, "get_app_configs", lambda: behind)
     assert said(checks.stands_first) == ["nightshift.W002"]
 
 

@@ -17,6 +17,7 @@ from tom_dataproducts.models import DataProduct
 
 from tests.toolkit.conftest import M13, files_in, make_product, upload
 from tom_nightshift import testing
+from tom_nightshift.astro.science import sources
 from tom_nightshift.astro.tasks import extract
 from tom_nightshift.models import Job, Picture
 from tom_nightshift.toolkit import products
@@ -27,7 +28,7 @@ pytestmark = [pytest.mark.tom, pytest.mark.django_db]
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Without artificial stars, which take most of the time and are tested with the science."""
-    whole = extract.find_sources
+    whole = sources.find_sources
     monkeypatch.setattr(extract, "find_sources", lambda image, **how: whole(image, artificial_stars=0, **how))
 
 
@@ -237,7 +238,7 @@ def test_a_new_attempt_shows_no_stage_as_done_that_it_has_yet_to_do(target):
 def test_one_ccd_that_cannot_be_searched_is_a_warning(target, monkeypatch):
     from tom_nightshift.exceptions import TaskError
 
-    rest = extract.find_sources
+    rest = sources.find_sources
 
     def refuses(image, **how):
         if image.number == 2:

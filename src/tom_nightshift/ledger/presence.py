@@ -132,7 +132,7 @@ def neighbours(sql: Sql, but: str) -> list[Neighbour]:
         "FROM tom_nightshift_worker WHERE name <> %s ORDER BY id",
         [but],
     )
-    return [Neighbour(*names, float(silent), bool(leaving)) for *names, silent, leaving in rows]
+    return [Neighbour(*row[:-2], silent=float(row[-2]), leaving=bool(row[-1])) for row in rows]
 
 
 def is_dead(neighbour: Neighbour, vendor: str) -> bool:
@@ -142,8 +142,7 @@ def is_dead(neighbour: Neighbour, vendor: str) -> bool:
         return not by_lock
     if vendor == "sqlite" and neighbour.host == this_host():
         # A file that is gone, with its owner on this host: it cannot be told from a busy database any other
-        # way
-        # than by a silence that no transaction lasts.
+        # way than by a silence that no transaction lasts.
         return neighbour.silent > 10 * get_settings().lease
     return neighbour.silent > get_settings().lease
 

@@ -29,7 +29,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         team, _ = Group.objects.get_or_create(name="Demo team")
-        pi = _person("pi", options["pi_password"], team, first_name="Petra", last_name="Inverno")
+        pi = _person(
+            "pi", options["pi_password"], team, first_name="Petra", last_name="Inverno", is_staff=True
+        )
         collab = _person("collab", options["collab_password"], team, first_name="Carl", last_name="Laborator")
         for name, ra, dec, shared in TARGETS:
             target, _ = Target.objects.get_or_create(
@@ -40,8 +42,8 @@ class Command(BaseCommand):
                     assign_perm(f"tom_targets.{right}", person, target)
 
 
-def _person(username: str, password: str, team: Group, **names: str) -> User:
-    person, _ = User.objects.get_or_create(username=username, defaults=names)
+def _person(username: str, password: str, team: Group, **more: Any) -> User:
+    person, _ = User.objects.get_or_create(username=username, defaults=more)
     person.set_password(password)
     person.save()
     person.groups.add(team)
