@@ -22,7 +22,8 @@ from site_processes import Site, free_port
 
 def main() -> int:
     """Run the demo. The exit code."""
-    signal.signal(signal.SIGTERM, _as_ctrl_c)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts what runs behind it with SIGINT ignored
+        signal.signal(number, _as_ctrl_c)
     if os.environ.get("RESET"):
         setting_up.start_over()
     state = setting_up.State.load()
