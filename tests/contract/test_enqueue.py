@@ -149,7 +149,7 @@ class TestRefusals:
             pass
 
         with pytest.raises(ArgumentsRefused, match="the argument 'b'"):
-            task.send(b=object())
+            observe.send(b=object())
 
     def test_arguments_that_are_too_large(self, task, nightshift):
         nightshift(ARGUMENT_BYTES=1_000)

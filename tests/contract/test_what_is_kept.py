@@ -1,5 +1,5 @@
-"""What a task returns, says and raises reaches its row whatever is in it: a value that cannot be kept is a warning,
-never a failure after the work is done, and no outcome keeps others from their rows.
+"""What a task returns, says and raises reaches its row whatever is in it: a value that cannot be kept is a
+warning, never a failure after the work is done, and no outcome keeps others from their rows.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def test_words_that_no_column_takes(run, words):
 
 def test_an_error_that_cannot_say_what_it_is(run):
     class Mute(Exception):
-        def __str__():
+        def __str__(self):
             raise RuntimeError
 
     job = run(raising(Mute()))

@@ -36,7 +36,7 @@ def race(count: int, act: Callable[[int], Any]) -> list[Any]:
 
 @contextmanager
 def holding(lock: Callable[[Sql], object]) -> Iterator[None]:
-    """Another connection takes a lock by these statements and keeps it until the block ends: then it rolls back."""
+    """Another connection takes a lock by these statements, and rolls back when the block ends."""
     connection = OwnConnection()
     try:
         with connection.transaction() as sql:

@@ -132,7 +132,10 @@ def neighbours(sql: Sql, but: str) -> list[Neighbour]:
         "FROM tom_nightshift_worker WHERE name <> %s ORDER BY id",
         [but],
     )
-    return [Neighbour(*row[:-2], silent=float(row[-2]), leaving=bool(row[-1])) for row in rows]
+    return [
+        Neighbour(name, host, path, device, inode, nonce, float(silent), bool(leaving))
+        for name, host, path, device, inode, nonce, silent, leaving in rows
+    ]
 
 
 def is_dead(neighbour: Neighbour, vendor: str) -> bool:
