@@ -149,7 +149,7 @@ class Site:
 
 @pytest.fixture(scope="session")
 def as_tom_setup_leaves_it(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("fresh") / "mytom"
+    folder: Path = tmp_path_factory.mktemp("fresh") / "mytom"
     folder.mkdir()
     site = Site(folder)
     site.run("-m", "django", "startproject", "mytom", ".")
