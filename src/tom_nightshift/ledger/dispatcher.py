@@ -247,15 +247,16 @@ class Dispatcher(threading.Thread):
     def _register(self) -> None:
         if self.registered.is_set() and not self.anew:
             return
-        before, now = self.presence, Presence(self.threads) if self.anew else self.presence
+        if self.anew:
+            self.presence.release_lock()
+            self.presence, self.anew, self._has_said_leaving = Presence(self.threads), False, False
+            self.registered.clear()
         with self.connection.transaction() as sql:
-            now.register(sql, self.queues)
+            self.presence.register(sql, self.queues)
             moves.release_parked(sql, self.known_tasks())
-        self.presence, self.anew, self._has_said_leaving = now, False, False
-        if before is not now:
-            before.release_lock()
         self.registered.set()
-        events.worker_started(now.name, self.threads, f"queues {', '.join(self.queues) or '(none)'}")
+        queues = f"queues {', '.join(self.queues) or '(none)'}"
+        events.worker_started(self.presence.name, self.threads, queues)
 
     def _say_leaving(self) -> None:
         if not self._claiming and not self._has_said_leaving:

@@ -1,0 +1,202 @@
+"""Jobs of dead workers go back, charged to whom it is due; rows that no thread runs go back too."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+from dramatiq.middleware import Middleware
+
+from tests.support.jobs import actor, claimed, ended, in_hand, job_of, own_sql, reached, running
+from tests.support.rivals import race
+from tests.support.waiting import wait_until
+from tom_nightshift.ledger import presence as presences
+from tom_nightshift.ledger import rescue
+from tom_nightshift.ledger.presence import Presence
+from tom_nightshift.models import Job, Worker
+from tom_nightshift.states import State
+
+AGAIN, LOST = (lambda task: "again"), (lambda task: "lost")
+
+
+@pytest.fixture
+def dead(broker):
+    """A worker whose process died: its row and its lock file are there, the lock is not held."""
+    presence = Presence(threads=2)
+    with own_sql() as sql:
+        presence.register(sql, ["default"])
+    forget(presence)
+    return presence
+
+
+def forget(presence):
+    """As the kernel does when a process dies."""
+    os.close(presence._lock)
+    presences._my_nonces.discard(presence.nonce)
+
+
+@pytest.fixture
+def job(broker, dead):
+    """A job that the dead worker was running."""
+    message = actor(lambda: None, actor_name="task", broker=broker).send()
+    with own_sql() as sql:
+        claimed(sql, worker=dead.name)
+    return job_of(message)
+
+
+def rescue_as(name, on_lost=AGAIN):
+    with own_sql() as sql:
+        return rescue.rescue(sql, name, on_lost)
+
+
+def outcomes(job):
+    job.refresh_from_db()
+    return [attempt.outcome for attempt in job.attempts.all()]
+
+
+def test_a_dead_workers_job_waits_again_and_its_row_goes(job):
+    assert rescue_as("me") == 1
+    assert outcomes(job) == ["lost"]
+    assert (job.state, job.hold, job.losses, job.failures, job.worker) == (State.WAITING, "", 1, 0, "")
+    assert Worker.objects.count() == 0
+
+
+def test_a_task_that_must_not_run_twice_is_lost(job):
+    rescue_as("me", LOST)
+    assert outcomes(job) == ["lost"]
+    assert (job.state, job.error) == (State.LOST, "interrupted: we do not know whether it finished")
+
+
+def test_a_job_that_was_asked_to_stop_is_stopped(job):
+    Job.objects.update(stop_requested=True)
+    rescue_as("me")
+    assert outcomes(job) == ["lost"]
+    assert job.state == State.STOPPED
+
+
+def test_the_third_time_it_is_set_aside(job):
+    Job.objects.update(losses=2)
+    rescue_as("me")
+    assert outcomes(job) == ["lost"]
+    assert (job.state, job.reason) == (State.FAILED, "poison")
+    assert job.error == "set aside: it crashed the worker 3 times"
+
+
+def test_what_a_leaving_worker_held_is_charged_to_nobody(job, dead):
+    with own_sql() as sql:
+        dead.leave(sql)
+    rescue_as("me", LOST)
+    assert outcomes(job) == ["returned"]
+    assert (job.state, job.losses) == (State.WAITING, 0)
+
+
+def test_what_a_leaving_worker_held_and_was_asked_to_stop_is_stopped(job, dead):
+    with own_sql() as sql:
+        dead.leave(sql)
+    Job.objects.update(stop_requested=True)
+    rescue_as("me")
+    outcomes(job)
+    assert job.state == State.STOPPED
+
+
+def test_of_eight_rivals_one_rescues(job):
+    returned = race(8, lambda number: rescue_as(f"rival {number}"))
+    assert all(isinstance(count, int) for count in returned), returned
+    assert sorted(returned) == [0] * 7 + [1]
+    assert outcomes(job) == ["lost"]
+    assert job.losses == 1
+
+
+def test_a_living_workers_job_stays(broker):
+    gate = threading.Event()
+    task = actor(lambda: gate.wait(10), actor_name="task", broker=broker)
+    with running(broker):
+        job = reached(task.send(), state=State.RUNNING)
+        assert rescue_as("me") == 0
+        gate.set()
+    job.refresh_from_db()
+    assert (job.state, job.attempt) == (State.SUCCEEDED, 1)
+
+
+def test_a_worker_returns_the_jobs_of_a_dead_neighbour_by_itself(broker, job):
+    with running(broker):
+        finished = wait_until(lambda: Job.objects.filter(pk=job.pk, state=State.SUCCEEDED).first())
+    assert outcomes(finished) == ["lost", "succeeded"]
+
+
+def test_a_job_whose_worker_has_no_row_goes_back_after_a_lease(job, dead, step_clock):
+    Worker.objects.all().delete()
+    with own_sql() as sql:
+        assert rescue.orphans(sql) == 0
+    step_clock(61)
+    with own_sql() as sql:
+        assert rescue.orphans(sql) == 1
+    assert outcomes(job) == ["returned"]
+    assert (job.state, job.losses) == (State.WAITING, 0)
+
+
+def test_a_job_whose_web_process_died_in_the_request_is_lost_after_its_time(job, step_clock):
+    Job.objects.update(worker=rescue.IN_THE_REQUEST)
+    step_clock(61)
+    with own_sql() as sql:
+        assert rescue.orphans(sql) == 0
+    step_clock(3600)
+    with own_sql() as sql:
+        assert rescue.orphans(sql) == 1
+    assert outcomes(job) == ["lost"]
+    assert job.state == State.LOST
+
+
+class TestComparing:
+    """A live worker can lose a job: what it holds is compared with the rows that name it."""
+
+    def compare(self, dead, held, before):
+        with own_sql() as sql:
+            return rescue.reconcile(sql, dead.name, held, before)
+
+    def test_what_is_held_stays(self, job, dead):
+        assert self.compare(dead, [(job.id, 1)], {(job.id, 1)}) == set()
+        assert outcomes(job) == []
+
+    def test_what_is_missing_once_may_be_on_its_way(self, job, dead):
+        assert self.compare(dead, [], set()) == {(job.id, 1)}
+        assert outcomes(job) == []
+        assert job.state == State.RUNNING
+
+    def test_what_is_missing_twice_goes_back_charged_to_nobody(self, job, dead):
+        missing = self.compare(dead, [], set())
+        assert self.compare(dead, [], missing) == set()
+        assert outcomes(job) == ["returned"]
+        assert (job.state, job.losses, job.failures) == (State.WAITING, 0, 0)
+
+    def test_what_is_missing_twice_and_was_asked_to_stop_is_stopped(self, job, dead):
+        Job.objects.update(stop_requested=True)
+        self.compare(dead, [], self.compare(dead, [], set()))
+        outcomes(job)
+        assert job.state == State.STOPPED
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_died_silently_is_replaced_and_its_job_runs_again(broker, nightshift):
+    """Dramatiq defect E1: an interrupt outside its inner try ends a worker thread without a word."""
+    nightshift(HEARTBEAT=0.1)
+
+    class Killer(Middleware):
+        """As a time limit does that comes too late: what is no Exception escapes from a hook."""
+
+        kills = 1
+
+        def before_ack(self, broker, message):
+            self.kills -= 1
+            if self.kills >= 0:
+                raise SystemExit
+
+    broker.add_middleware(Killer())
+    task = actor(lambda: None, actor_name="task", broker=broker)
+    with running(broker, threads=1) as worker:
+        message = task.send()
+        job = ended(message)
+        assert job.attempt == 2
+        assert [one.outcome for one in job.attempts.all()] == ["returned", "succeeded"]
+        wait_until(lambda: not in_hand(worker))
