@@ -3,8 +3,8 @@
     python3 -m tools.test           everything
     python3 -m tools.test lint      style, types, floors
 
-Servers, browsers and other Pythons: see `tools/servers.py` and `tools/pythons.py`. The legs on other Pythons
-run beside the main leg, their output kept until the end.
+Servers, browsers and other Pythons: see `tools/servers.py` and `tools/pythons.py`. Two lanes run at once; the
+second one's output is kept until the end.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ TOM = {"DJANGO_SETTINGS_MODULE": "tests.settings_tom", "NIGHTSHIFT_TEST_DB": "sq
 MILD = ("-W", "ignore::DeprecationWarning", "-W", "ignore::PendingDeprecationWarning")
 # Neither the database nor the server matters to these, and they have run by then.
 ONCE_IS_ENOUGH = ("--ignore=tests/unit", "--ignore=tests/astro", "--ignore=docs", "--ignore=README.md")
+WITHOUT_SCIENCE = ("--ignore=tests/astro", "--ignore=tests/e2e")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -67,11 +68,13 @@ def only_lint(report: Report) -> None:
 
 
 def everything(report: Report) -> None:
+    if not prepare(MAIN, Lane(report)):
+        return
     with tempfile.TemporaryFile() as kept:
-        beside = threading.Thread(target=other_pythons, args=(Lane(report, kept),))
+        beside = threading.Thread(target=second_lane, args=(Lane(report, kept),))
         beside.start()
         try:
-            main_leg(Lane(report))
+            first_lane(Lane(report))
         except BaseException:
             processes.end_all()  # or the other lane would be waited for
             raise
@@ -84,17 +87,21 @@ def everything(report: Report) -> None:
 # --- What is run -----------------------------------------------------------------------------------
 
 
-def main_leg(lane: Lane) -> None:
-    if not prepare(MAIN, lane):
-        return
+def first_lane(lane: Lane) -> None:
     if (version := venv.version(MAIN)) != MAIN.python:
         lane.report.not_tested(f"Python {MAIN.python}", f"not found; the main leg ran on {version}")
     lint(lane)
     lane.pytest("Engine on SQLite", MAIN, ON_SQLITE, ENGINE)
     lane.pytest("Real processes on SQLite", MAIN, f"{PROCESSES} and not postgres", ENGINE, "--timeout=180")
     on_postgres(lane)
-    lane.pytest("In a whole TOM", MAIN, IN_A_TOM, TOM, *MILD, "--timeout=180")
     in_a_browser(lane)
+
+
+def second_lane(lane: Lane) -> None:
+    """What takes about as long as the first lane and needs nothing of it but the main leg's packages."""
+    lane.pytest("In a whole TOM", MAIN, f"{IN_A_TOM} and not e2e", TOM, *MILD)
+    lane.pytest("Sites that tom_setup makes", MAIN, f"{IN_A_TOM} and e2e", TOM, *MILD, "--timeout=180")
+    other_pythons(lane)
 
 
 def lint(lane: Lane) -> None:
@@ -127,7 +134,7 @@ def other_pythons(lane: Lane) -> None:
         lane.pytest("Python 3.12: engine", PY312, ON_SQLITE, ENGINE)
         lane.pytest("Python 3.12: in a whole TOM", PY312, f"{IN_A_TOM} and not e2e", TOM, *MILD)
     if found(PY313, lane) and prepare(PY313, lane):
-        lane.pytest("Python 3.13, newest Django: engine", PY313, ON_SQLITE, ENGINE, "--ignore=tests/astro")
+        lane.pytest("Python 3.13, newest Django: engine", PY313, ON_SQLITE, ENGINE, *WITHOUT_SCIENCE)
 
 
 def found(leg: venv.Leg, lane: Lane) -> bool:

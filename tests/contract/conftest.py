@@ -1,60 +1,7 @@
-"""A broker of the stack's make for each test, with tasks of its own; its jobs wait for a worker."""
+"""A broker of the stack's make for each test; its jobs wait for a worker."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from typing import Any
+from tests.support.fixtures import broker, nightshift, run, run_folder, step_clock
 
-import pytest
-
-from tests.support.jobs import actor, ended, running
-from tom_nightshift import stack
-from tom_nightshift.broker.broker import DatabaseBroker
-from tom_nightshift.ledger import clock
-from tom_nightshift.models import Job
-
-
-@pytest.fixture(scope="session")
-def run_folder() -> Iterator[str]:
-    """Short: the path of a Unix socket has room for about a hundred characters."""
-    folder = tempfile.mkdtemp(prefix="ns-")
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def nightshift(settings: Any, run_folder: str) -> Callable[..., None]:
-    """Change settings of Nightshift for this test."""
-
-    def change(**values: Any) -> None:
-        settings.NIGHTSHIFT = {"RUN_DIR": run_folder, **values}
-
-    change()
-    return change
-
-
-@pytest.fixture
-def broker(transactional_db: None, nightshift: Callable[..., None]) -> DatabaseBroker:
-    """A broker with the whole stack under it."""
-    return DatabaseBroker(stack.middleware())
-
-
-@pytest.fixture
-def step_clock() -> Iterator[Callable[[float], None]]:
-    """Step the one clock; it is put right after the test."""
-    yield clock.step
-    clock.step(-clock.offset())
-
-
-@pytest.fixture
-def run(broker: DatabaseBroker) -> Callable[..., Job]:
-    """Run a function as a task until its job is final."""
-
-    def run_it(fn: Callable[..., Any], *args: Any, **options: Any) -> Job:
-        task = actor(fn, actor_name="task", broker=broker, **options)
-        with running(broker):
-            return ended(task.send(*args))
-
-    return run_it
+__all__ = ["broker", "nightshift", "run", "run_folder", "step_clock"]

@@ -99,12 +99,11 @@ def test_on_retry_exhausted_is_told(broker):
 def test_pipelines_hand_results_on(broker):
     add = actor(lambda a, b: a + b, actor_name="add", broker=broker)
     with running(broker):
-        pipe = add.message(1, 2) | add.message(3) | add.message(4)
-        pipe.run()
-        last = wait_until(lambda: Job.objects.filter(task="add", state=State.SUCCEEDED)[2:3].first())
-        broker.join("default", timeout=10_000)
-    assert [job.result["value"] for job in Job.objects.order_by("id")] == [3, 6, 10]
-    assert last.root == Job.objects.order_by("id").first().id
+        dramatiq.pipeline([add.message(1, 2), add.message(3), add.message(4)], broker=broker).run()
+        wait_until(lambda: Job.objects.filter(state=State.SUCCEEDED).count() == 3)
+    jobs = list(Job.objects.order_by("id"))
+    assert [job.result["value"] for job in jobs] == [3, 6, 10]
+    assert [job.root for job in jobs] == [None, jobs[0].id, jobs[0].id]
 
 
 def test_callbacks_are_called(broker):

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from queue import PriorityQueue
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connections, transaction
 from dramatiq import Message
 from dramatiq.middleware import Middleware
 from dramatiq.worker import ConsumerThread, WorkerThread
@@ -127,12 +127,23 @@ class InlineSavepoint(Middleware):
         self, broker: Any, message: Any, *, result: Any = None, exception: BaseException | None = None
     ) -> None:
         if isinstance(message, InlineMessage):
-            if exception is not None:
+            message.broken = _spoilt() if exception is None else None
+            if exception is not None or message.broken is not None:
                 transaction.set_rollback(True, using=jobs_alias())
-            try:
-                message.savepoint.close()
-            except DatabaseError as error:
-                message.broken = error
+            message.savepoint.close()
+
+
+def _spoilt() -> DatabaseError | None:
+    """Why what the task wrote cannot be kept: it passed over an error of the database.
+
+    A commit would roll it back, on PostgreSQL without a word.
+    """
+    try:
+        with connections[jobs_alias()].cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        return error
+    return None
 
 
 def _waiting_jobs() -> list[int]:

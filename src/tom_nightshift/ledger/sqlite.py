@@ -57,13 +57,14 @@ def _set_up(*, connection: Any, **_: Any) -> None:
 
 
 def _try_wal(connection: Any) -> None:
-    """The switch itself can fail or wait on a live file, so it is tried without any patience."""
-    if connection.is_in_memory_db() or _pragma(connection, "journal_mode") == "wal":
+    """To look, and to switch, can fail or wait on a live file, so both are tried without any patience."""
+    if connection.is_in_memory_db():
         return
     patience = _pragma(connection, "busy_timeout")
     try:
         _pragma(connection, "busy_timeout = 0")
-        _pragma(connection, "journal_mode = wal")
+        if _pragma(connection, "journal_mode") != "wal":
+            _pragma(connection, "journal_mode = wal")
     except AWAY as error:
         events.sqlite_not_in_wal(events.first_line(error))
     finally:

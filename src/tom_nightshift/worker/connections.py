@@ -11,6 +11,9 @@ from dramatiq.middleware import Middleware
 from tom_nightshift import events
 from tom_nightshift.broker.inline import InlineMessage
 
+OPEN = (1, 2, 3)
+"""libpq's words for a transaction that is active, open, or broken: ``PGTransactionStatusType``."""
+
 
 class TaskConnections(Middleware):
     """Rolls back what a task left open, and closes connections that are unusable or too old.
@@ -30,7 +33,7 @@ class TaskConnections(Middleware):
         for connection in connections.all(initialized_only=True):
             if connection.connection is not None and _in_transaction(connection):
                 events.transaction_left_open(message.actor_name)
-                connection.close()
+                _throw_away(connection)
         _close_old_ones()
 
     def before_worker_thread_shutdown(self, broker: Broker, thread: Any) -> None:
@@ -46,7 +49,16 @@ def _close_old_ones() -> None:
         connection.close_if_unusable_or_obsolete()
 
 
+def _throw_away(connection: Any) -> None:
+    """Django's wrapper goes too: closed inside ``atomic()``, it would wait for that block's end for ever."""
+    connection.close()
+    del connections[connection.alias]
+
+
 def _in_transaction(connection: Any) -> bool:
     if connection.in_atomic_block or not connection.autocommit:
         return True
-    return bool(getattr(connection.connection, "in_transaction", False))
+    driver = connection.connection
+    if connection.vendor == "postgresql":
+        return driver.info.transaction_status in OPEN
+    return bool(getattr(driver, "in_transaction", False))

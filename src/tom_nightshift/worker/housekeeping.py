@@ -28,6 +28,9 @@ dead.
 
 PRUNE_INTERVAL = 3600.0
 
+A_MOMENT = 1.0
+"""Seconds in which a worker has its row, unless the database is away; no longer, as the loops end with it."""
+
 
 class Housekeeping(Middleware):
     """Starts the loops with Dramatiq's worker and ends them with it."""
@@ -66,7 +69,7 @@ class House:
 
     def beat(self) -> None:
         """Say that this worker is alive, and compare the rows that name it with what it holds."""
-        if not self.dispatcher.registered.wait(get_settings().heartbeat):
+        if not self._is_registered():
             return
         with _for_once() as connection:
             with connection.transaction() as sql:
@@ -83,7 +86,7 @@ class House:
 
     def rescue(self) -> None:
         """Return the jobs of dead workers."""
-        if not self.dispatcher.registered.is_set():
+        if not self._is_registered():
             return
         with contextlib.suppress(*AWAY):  # the dispatcher says so
             with self._look.reading() as sql:
@@ -101,6 +104,9 @@ class House:
     def close(self) -> None:
         """Close the connection that was kept."""
         self._look.close()
+
+    def _is_registered(self) -> bool:
+        return self.dispatcher.registered.wait(A_MOMENT)
 
     def _compare(self, sql: Sql) -> set[Token]:
         rescue.orphans(sql)

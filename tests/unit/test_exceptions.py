@@ -1,0 +1,43 @@
+"""The tree in the docstring is the tree in the code."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+from django.core.exceptions import ImproperlyConfigured
+
+from tom_nightshift import exceptions
+
+
+def drawn():
+    """(name, parent) of each line of the tree."""
+    parents, found = [], []
+    for line in (exceptions.__doc__ or "").splitlines():
+        if match := re.match(r"^ {4}([│├└─ ]*)(\w+)(\s|$)", line):
+            depth = len(match[1]) // 4
+            del parents[depth:]
+            found.append((match[2], parents[-1] if parents else None))
+            parents.append(match[2])
+    return set(found)
+
+
+def coded():
+    kinds = [
+        kind
+        for _, kind in inspect.getmembers(exceptions, inspect.isclass)
+        if kind.__module__ == exceptions.__name__
+    ]
+    names = {kind.__name__ for kind in kinds}
+    return {
+        (kind.__name__, next((b.__name__ for b in kind.__bases__ if b.__name__ in names), None))
+        for kind in kinds
+    }
+
+
+def test_they_are_the_same():
+    assert drawn() == coded()
+
+
+def test_wrong_settings_are_djangos_kind_of_error_too():
+    assert issubclass(exceptions.SettingsRefused, ImproperlyConfigured)
