@@ -63,7 +63,9 @@ def test_retry_when_decides(broker):
     def only_once(retries, error):
         return retries < 1
 
-    task = actor(lambda: 1 / 0, actor_name="task", retry_when=only_once, min_backoff=1, max_backoff=1, broker=broker)
+    task = actor(
+        lambda: 1 / 0, actor_name="task", retry_when=only_once, min_backoff=1, max_backoff=1, broker=broker
+    )
     with running(broker):
         job = ended(task.send())
     assert (job.state, job.attempt) == (State.FAILED, 2)
@@ -210,7 +212,9 @@ def test_what_stayed_in_a_mailbox_goes_back_too(broker):
     assert job_of(message).state == State.WAITING
 
 
-@pytest.mark.parametrize("encoder", [dramatiq.JSONEncoder(), dramatiq.PickleEncoder()], ids=["json", "pickle"])
+@pytest.mark.parametrize(
+    "encoder", [dramatiq.JSONEncoder(), dramatiq.PickleEncoder()], ids=["json", "pickle"]
+)
 def test_any_encoder_will_do(broker, encoder):
     before = dramatiq.get_encoder()
     dramatiq.set_encoder(encoder)

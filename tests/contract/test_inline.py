@@ -51,7 +51,7 @@ def test_inside_atomic_it_vanishes_with_the_callers_data(eager):
         pass
 
     task = actor(lambda: User.objects.create(username="made") and None, actor_name="task", broker=eager)
-    with pytest.raises(Undo), transaction.atomic():
+    with pytest.raises(Undo), transaction.atomic():  # noqa: PT012
         task.send()
         assert User.objects.count() == 1
         raise Undo
@@ -149,8 +149,8 @@ def test_in_several_threads_of_a_web_server_at_once(eager):
             logging.getLogger("myapp").info("request %d", number)
         return number
 
-    task = actor(task, broker=eager)
-    sent = race(4, lambda number: task.send(number))
+    declared = actor(task, broker=eager)
+    sent = race(4, lambda number: declared.send(number))
     jobs = [job_of(message) for message in sent]
     assert [job.result["value"] for job in jobs] == [0, 1, 2, 3]
     assert [[line[9:] for line in log_of(job)] for job in jobs] == [[f"request {n}"] * 20 for n in range(4)]

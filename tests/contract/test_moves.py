@@ -54,7 +54,9 @@ def test_each_verb_does_move_something(broker):
     for verb in VERBS:
         job = Job.objects.get(message_id=send().message_id)
         Job.objects.exclude(pk=job.pk).delete()
-        held = {"release": Hold.UNTIL, "release_due": Hold.UNTIL, "release_parked": Hold.PARKED}.get(verb, Hold.NONE)
+        held = {"release": Hold.UNTIL, "release_due": Hold.UNTIL, "release_parked": Hold.PARKED}.get(
+            verb, Hold.NONE
+        )
         from_state = State.RUNNING if verb.startswith(("finish", "wait")) else State.WAITING
         Job.objects.update(state=from_state, attempt=1, hold=held, run_at=job.created_at)
         with own_sql() as sql:

@@ -16,7 +16,7 @@ from tom_nightshift import current_job, progress, step, warn
 from tom_nightshift.ledger import capture, moves, reporter
 from tom_nightshift.ledger.speaking import say
 from tom_nightshift.models import Job
-from tom_nightshift.states import State
+from tom_nightshift.states import Hold, State
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def test_they_appear_while_the_task_sits_in_a_transaction_that_has_written_nothi
         message = task.send()
         job = reached(message, state=State.RUNNING)
         if broker.dispatcher.connection._opened().vendor == "postgresql":
-            job = reached(message, done=1.0)
+            reached(message, done=1.0)
         gate.set()
         assert ended(message).done == 1.0
 
@@ -118,7 +118,9 @@ def test_one_job_whose_row_is_held_does_not_keep_the_others_silent(broker, gate)
         assert begun.acquire(timeout=10)
         if broker.dispatcher.connection._opened().vendor == "postgresql":
             job = job_of(first)
-            with holding(lambda sql: sql.run("UPDATE tom_nightshift_job SET title = title WHERE id = %s", [job.id])):
+            with holding(
+                lambda sql: sql.run("UPDATE tom_nightshift_job SET title = title WHERE id = %s", [job.id])
+            ):
                 second = task.send("second")
                 reached(second, note="second")
         gate.set()
@@ -210,7 +212,7 @@ def test_the_fence_also_holds_for_words(broker):
     with own_sql() as sql:
         (first,) = claimed(sql)
         moves.wait_again(
-            sql, first.token, charge="", reason="", error="", message=None, hold="", delay=0
+            sql, first.token, charge="", reason="", error="", message=None, hold=Hold.NONE, delay=0
         )
         claimed(sql)
         first.reports.done = 5.0

@@ -121,9 +121,9 @@ def test_a_reply_that_was_lost_after_the_commit_ends_no_job_twice(broker, monkey
 
     def lose_the_reply(connection, statement):
         true_execute(connection, statement)
-        if statement == "COMMIT" and threading.current_thread().name == "nightshift-dispatcher":
-            if Job.objects.filter(state=State.SUCCEEDED).exists() and next(once, False):
-                raise OperationalError("the connection is lost")
+        ours = statement == "COMMIT" and threading.current_thread().name == "nightshift-dispatcher"
+        if ours and Job.objects.filter(state=State.SUCCEEDED).exists() and next(once, False):
+            raise OperationalError("the connection is lost")
 
     task = actor(lambda: None, actor_name="task", broker=broker)
     with running(broker):

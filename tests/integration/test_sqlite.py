@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="about SQL
 
 @pytest.fixture
 def site(transactional_db, tmp_path):
-    """Opens new connections to a site's database in rollback mode, as tom_setup leaves it and threads open them."""
+    """Opens new connections to a site's database in rollback mode, as threads open them."""
     opened = []
 
     def open_one(**options):
@@ -89,7 +89,11 @@ def test_our_own_connections_are_quick_and_the_sites_options_are_not_changed(tra
     own = OwnConnection(patience=0.5)
     with own.transaction() as sql:
         ours = sql.connection
-        assert (pragma(ours, "synchronous"), pragma(ours, "temp_store"), pragma(ours, "busy_timeout")) == (1, 2, 500)
+        assert (pragma(ours, "synchronous"), pragma(ours, "temp_store"), pragma(ours, "busy_timeout")) == (
+            1,
+            2,
+            500,
+        )
         assert ours.settings_dict is not connection.settings_dict
     own.close()
 
