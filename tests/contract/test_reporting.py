@@ -62,7 +62,7 @@ def test_they_appear_while_the_task_sits_in_a_transaction_that_has_written_nothi
     task = actor(task, broker=broker)
     with running(broker):
         message = task.send()
-        job = reached(message, state=State.RUNNING)
+        reached(message, state=State.RUNNING)
         if broker.dispatcher.connection._opened().vendor == "postgresql":
             reached(message, done=1.0)
         gate.set()
