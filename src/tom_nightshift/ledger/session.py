@@ -145,13 +145,17 @@ def _new_connection(alias: str, patience: float) -> Any:
     connection.settings_dict = copy.deepcopy(connection.settings_dict)
     connection.settings_dict["OPTIONS"].pop("pool", None)
     connection.inc_thread_sharing()
-    connection.ensure_connection()
-    if connection.vendor == "sqlite":
-        _execute(connection, f"PRAGMA busy_timeout = {int(patience * 1000)}")
-        _execute(connection, "PRAGMA synchronous = NORMAL")
-        _execute(connection, "PRAGMA temp_store = MEMORY")
-    elif connection.vendor == "postgresql" and patience < LOCK_TIMEOUT:
-        _execute(connection, f"SET lock_timeout = {int(LOCK_TIMEOUT * 1000)}")
+    try:
+        connection.ensure_connection()
+        if connection.vendor == "sqlite":
+            _execute(connection, f"PRAGMA busy_timeout = {int(patience * 1000)}")
+            _execute(connection, "PRAGMA synchronous = NORMAL")
+            _execute(connection, "PRAGMA temp_store = MEMORY")
+        elif connection.vendor == "postgresql" and patience < LOCK_TIMEOUT:
+            _execute(connection, f"SET lock_timeout = {int(LOCK_TIMEOUT * 1000)}")
+    except BaseException:  # half set up, nobody else would close it
+        connection.close()
+        raise
     return connection
 
 
