@@ -58,8 +58,11 @@ def late_outcome(job_id: int, number: int, words: str) -> None:
 
 def database_away(error: BaseException, seconds: float) -> None:
     """The database did not answer; the worker waits and tries again."""
-    if "no such table" in str(error) or 'relation "tom_nightshift' in str(error):
-        why = f"Nightshift's tables are not there ({first_line(error)}): run ./manage.py migrate"
+    if _is_not_migrated(error):
+        why = (
+            "Nightshift's tables are not there, or not as this version needs them "
+            f"({first_line(error)}): run ./manage.py migrate"
+        )
     else:
         why = f"the database does not answer ({first_line(error)})"
     logger.warning("%s; trying again in %.0f s", why, seconds)
@@ -73,6 +76,13 @@ def database_back() -> None:
 def outcome_refused(job_id: int, error: BaseException) -> None:
     """An engine fault: the database refused how an attempt ended; only the bare outcome is written."""
     logger.error("engine fault: how job %d ended was refused: %s", job_id, first_line(error), exc_info=error)
+
+
+def outcome_given_up(job_id: int, error: BaseException) -> None:
+    """An engine fault: not even the bare outcome could be written; this worker's next comparison puts the job
+    back.
+    """
+    logger.error("engine fault: how job %d ended could not be written at all: %s", job_id, first_line(error))
 
 
 def outcome_undecided(job_id: int, error: BaseException) -> None:
@@ -144,6 +154,13 @@ def first_line(error: BaseException) -> str:
     except Exception:  # noqa: BLE001 - an error whose own __str__ fails still has a name
         lines = []
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _is_not_migrated(error: BaseException) -> bool:
+    """PostgreSQL says it in the server's language, so by its code: no such table, no such column."""
+    if getattr(error.__cause__, "sqlstate", None) in ("42P01", "42703"):
+        return True
+    return any(words in str(error) for words in ("no such table", "no such column", "has no column named"))
 
 
 class _KeptResults(logging.Filter):

@@ -7,13 +7,21 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.support.jobs import actor, ended, own_sql, running
 from tests.support.waiting import wait_until
 from tom_nightshift.ledger import presence as module
-from tom_nightshift.ledger.presence import Presence, anybody_alive, is_dead, lock_says_alive, neighbours
+from tom_nightshift.ledger.presence import (
+    Neighbour,
+    Presence,
+    anybody_alive,
+    is_dead,
+    lock_says_alive,
+    neighbours,
+)
 from tom_nightshift.models import Worker
 
 
@@ -82,6 +90,40 @@ def test_another_file_of_the_same_name_says_nothing(me, row):
         assert os.fstat(other.fileno()).st_ino != row.lock_inode or lock_says_alive(row) is False
         assert lock_says_alive(replace(row, lock_inode=row.lock_inode + 1)) is None
     os.unlink(row.lock_path)
+
+
+def test_a_copy_of_the_file_with_the_very_nonce_says_nothing(row):
+    """As a container with its own folder of the same name would have it: nobody holds that file's lock."""
+    nonce, held = Path(row.lock_path).read_bytes(), Path(f"{row.lock_path}.held")
+    Path(row.lock_path).rename(held)  # stays, or the copy might be given its inode
+    Path(row.lock_path).write_bytes(nonce)
+    assert lock_says_alive(row) is None
+    held.rename(row.lock_path)
+
+
+HOLDS_A_LOCK = """
+import django, pathlib, sys
+django.setup()
+from tom_nightshift.ledger import presence
+presence.run_dir = lambda: pathlib.Path(sys.argv[1])
+me = presence.Presence(threads=1)
+print(*me._take_lock(), me.nonce, me._path, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_process_that_is_killed_frees_its_lock(broker, run_folder):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", HOLDS_A_LOCK, run_folder]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, text=True, env=environment, stdin=pipe, stdout=pipe) as child:
+        assert child.stdout is not None
+        device, inode, nonce, path = child.stdout.readline().split()
+        row = Neighbour("name", "host", path, int(device), int(inode), nonce, silent=0.0, leaving=False)
+        assert lock_says_alive(row) is True
+        child.kill()
+    assert lock_says_alive(row) is False
+    os.unlink(path)
 
 
 def test_a_missing_file_says_nothing(row):

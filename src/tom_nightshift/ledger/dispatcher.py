@@ -194,7 +194,8 @@ class Dispatcher(threading.Thread):
             accepted = self._write_alone(handed[0])
             self._settle(handed, [accepted])
 
-    def _write_alone(self, item: HandedOver) -> bool:
+    def _write_alone(self, item: HandedOver) -> bool | None:
+        """Whether the attempt still held its row; None: not even the bare outcome could be written."""
         try:
             with self.connection.transaction() as sql:
                 return outcomes.write(sql, item.attempt, item.outcome)
@@ -202,11 +203,19 @@ class Dispatcher(threading.Thread):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the job must not stay "running"
             events.outcome_refused(item.attempt.job_id, error)
-            problem = events.first_line(error)
-        with self.connection.transaction() as sql:
-            return outcomes.write_bare(sql, item.attempt, item.outcome, problem)
+            return self._write_bare(item, events.first_line(error))
 
-    def _settle(self, handed: list[HandedOver], accepted: list[bool]) -> None:
+    def _write_bare(self, item: HandedOver, problem: str) -> bool | None:
+        try:
+            with self.connection.transaction() as sql:
+                return outcomes.write_bare(sql, item.attempt, item.outcome, problem)
+        except UNREACHABLE:
+            raise
+        except Exception as error:  # noqa: BLE001 - kept, it would come first at every turn, and nothing after it
+            events.outcome_given_up(item.attempt.job_id, error)
+            return None
+
+    def _settle(self, handed: list[HandedOver], accepted: Sequence[bool | None]) -> None:
         """These are written: take them from the list, and let the threads that wait for them go on."""
         for was_accepted in accepted:
             item = handed.pop(0)
@@ -214,7 +223,7 @@ class Dispatcher(threading.Thread):
             self.in_hand.pop(attempt.token, None)
             if was_accepted:
                 events.job_moved(attempt.job_id, attempt.task, outcome.state, outcome.words)
-            else:
+            elif was_accepted is not None:
                 events.late_outcome(attempt.job_id, attempt.number, outcome.state)
             item.written.set()
 
