@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 
 import pytest
 from django.db import connection
 
-from tests.support.jobs import actor, ended, running
+from tests.support.jobs import actor, ended, reached, running
 from tests.support.waiting import wait_until
 from tom_nightshift.states import State
 
 WITHOUT = {
+    "the table of attempts": (
+        "tom_nightshift_attempt RENAME TO away",
+        "away RENAME TO tom_nightshift_attempt",
+    ),
     "a table": ("tom_nightshift_worker RENAME TO away", "away RENAME TO tom_nightshift_worker"),
     "a column": (
         "tom_nightshift_worker RENAME COLUMN nonce TO away",
@@ -32,7 +37,7 @@ def without(what):
             cursor.execute(f"ALTER TABLE {bring_back}")
 
 
-@pytest.mark.parametrize("what", WITHOUT)
+@pytest.mark.parametrize("what", ["a table", "a column"])
 def test_it_says_run_migrate_and_goes_on_once_that_was_done(broker, caplog, what):
     caplog.set_level("WARNING", logger="nightshift")
     task = actor(lambda: None, actor_name="task", broker=broker)
@@ -44,3 +49,17 @@ def test_it_says_run_migrate_and_goes_on_once_that_was_done(broker, caplog, what
     assert "does not answer" not in caplog.text
     with running(broker):
         assert ended(message).state == State.SUCCEEDED
+
+
+def test_how_a_job_ended_meanwhile_is_kept_until_they_are_there(broker, caplog):
+    caplog.set_level("WARNING", logger="nightshift")
+    gate = threading.Event()
+    task = actor(lambda: gate.wait(10) and "kept", actor_name="task", broker=broker)
+    with running(broker):
+        message = task.send()
+        reached(message, state=State.RUNNING)
+        with without("the table of attempts"):
+            gate.set()
+            wait_until(lambda: "run ./manage.py migrate" in caplog.text)
+        job = ended(message)
+    assert (job.state, job.attempt, job.result["value"], job.error) == (State.SUCCEEDED, 1, "kept", "")

@@ -15,15 +15,23 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.apps import apps
-from django.db import DatabaseError, InterfaceError, OperationalError, connections, router, transaction
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    connections,
+    router,
+    transaction,
+)
 
 from tom_nightshift.ledger import clock
 
 AWAY = (DatabaseError, InterfaceError)
 """What a database that is away, or a lock that is taken, raises; also one whose tables are not there yet."""
 
-UNREACHABLE = (OperationalError, InterfaceError)
-"""Those of ``AWAY`` that say nothing about the statement: tried again later, it may well succeed."""
+UNREACHABLE = (OperationalError, InterfaceError, ProgrammingError)
+"""Those of ``AWAY`` that no value in a statement brings about: tried again later, it may well succeed."""
 
 LOCK_TIMEOUT = 0.5
 """Seconds that a connection without patience waits for a row that another transaction holds (PostgreSQL)."""
