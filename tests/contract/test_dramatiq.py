@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import dramatiq
 import pytest
@@ -16,7 +17,7 @@ from tom_nightshift.states import Hold, State
 
 
 def test_arguments_arrive_as_they_were_sent(broker):
-    got = []
+    got: list[Any] = []
     task = actor(lambda *args, **kwargs: got.append((args, kwargs)), actor_name="task", broker=broker)
     with running(broker):
         ended(task.send(1, "zwei", [3.5, None], four={"five": True}))
@@ -24,7 +25,7 @@ def test_arguments_arrive_as_they_were_sent(broker):
 
 
 def test_many_jobs_run_each_once(broker):
-    got = []
+    got: list[Any] = []
     task = actor(got.append, actor_name="task", broker=broker)
     with running(broker, threads=4):
         sent = [task.send(number) for number in range(100)]
@@ -34,7 +35,7 @@ def test_many_jobs_run_each_once(broker):
 
 
 def test_jobs_sent_before_the_worker_started_are_run(broker):
-    got = []
+    got: list[Any] = []
     task = actor(got.append, actor_name="task", broker=broker)
     message = task.send(1)
     with running(broker):

@@ -50,7 +50,7 @@ def test_inside_atomic_it_vanishes_with_the_callers_data(eager):
     class Undo(Exception):
         pass
 
-    task = actor(lambda: User.objects.create(username="made") and None, actor_name="task", broker=eager)
+    task = actor(lambda: (User.objects.create(username="made"), None)[1], actor_name="task", broker=eager)
     with pytest.raises(Undo), transaction.atomic():  # noqa: PT012
         task.send()
         assert User.objects.count() == 1
@@ -59,7 +59,7 @@ def test_inside_atomic_it_vanishes_with_the_callers_data(eager):
 
 
 def test_a_failure_inside_atomic_leaves_the_callers_transaction_whole(eager):
-    task = actor(lambda: User.objects.create(pk=1) and 1 / 0, actor_name="task", broker=eager)
+    task = actor(lambda: (User.objects.create(pk=1), 1 / 0), actor_name="task", broker=eager)
     with transaction.atomic():
         User.objects.create(username="the caller's")
         message = task.send()
@@ -175,7 +175,7 @@ class TestDrain:
 
     def test_it_runs_what_waits_delayed_or_not_and_what_that_asks_for(self, broker):
         second = actor(lambda: None, actor_name="second", broker=broker)
-        first = actor(lambda: second.send() and None, actor_name="first", broker=broker)
+        first = actor(lambda: (second.send(), None)[1], actor_name="first", broker=broker)
         first.send()
         first.send_with_options(delay=3_600_000)
         assert testing.drain() == 4

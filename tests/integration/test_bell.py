@@ -86,7 +86,8 @@ def test_once_closed_it_touches_no_file_of_another(db, nightshift):
     bell.ring_here()
     with pytest.raises(BlockingIOError):
         os.read(near, 1)
-    os.close(near), os.close(far)
+    os.close(near)
+    os.close(far)
 
 
 def test_a_send_wakes_a_worker_at_once(broker):

@@ -12,7 +12,8 @@ from tom_nightshift import exceptions
 
 def drawn():
     """(name, parent) of each line of the tree."""
-    parents, found = [], []
+    parents: list[str] = []
+    found = []
     for line in (exceptions.__doc__ or "").splitlines():
         if match := re.match(r"^ {4}([│├└─ ]*)(\w+)(\s|$)", line):
             depth = len(match[1]) // 4
