@@ -6,6 +6,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,6 +160,26 @@ def test_the_silence_is_counted_by_the_databases_clock(me, step_clock):
         assert 99 < neighbours(sql, but="")[0].silent < 110
         assert me.beat(sql)
         assert neighbours(sql, but="")[0].silent < 5
+
+
+def test_only_who_has_been_beating_for_a_whole_lease_may_judge_silence(me, nightshift, monkeypatch):
+    nightshift(HEARTBEAT=10, LEASE=60)
+    began = time.monotonic()
+    judged = {}
+    for second in [*range(0, 70, 10), 200, *range(210, 280, 10)]:  # away from 60 to 200
+        monkeypatch.setattr(time, "monotonic", lambda second=second: began + second)
+        judged[f"{second} before"] = me.may_judge_silence()
+        with own_sql() as sql:
+            assert me.beat(sql)
+        judged[second] = me.may_judge_silence()
+    assert [when for when, may in judged.items() if may] == [
+        "60 before",
+        60,
+        "260 before",
+        260,
+        "270 before",
+        270,
+    ]
 
 
 def test_a_beat_without_a_row_says_so(me):

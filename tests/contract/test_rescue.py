@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from datetime import UTC, datetime
 
 import pytest
 from dramatiq.middleware import Middleware
@@ -16,6 +17,7 @@ from tom_nightshift.ledger import rescue
 from tom_nightshift.ledger.presence import Presence
 from tom_nightshift.models import Job, Worker
 from tom_nightshift.states import State
+from tom_nightshift.worker.housekeeping import House
 
 AGAIN, LOST = (lambda task: "again"), (lambda task: "lost")
 
@@ -66,6 +68,7 @@ def test_a_task_that_must_not_run_twice_is_lost(job):
     rescue_as("me", LOST)
     assert outcomes(job) == ["lost"]
     assert (job.state, job.error) == (State.LOST, "interrupted: we do not know whether it finished")
+    assert job.losses == 1
 
 
 def test_a_job_that_was_asked_to_stop_is_stopped(job):
@@ -79,7 +82,7 @@ def test_the_third_time_it_is_set_aside(job):
     Job.objects.update(losses=2)
     rescue_as("me")
     assert outcomes(job) == ["lost"]
-    assert (job.state, job.reason) == (State.FAILED, "poison")
+    assert (job.state, job.reason, job.losses) == (State.FAILED, "poison", 3)
     assert job.error == "set aside: it crashed the worker 3 times"
 
 
@@ -98,6 +101,29 @@ def test_what_a_leaving_worker_held_and_was_asked_to_stop_is_stopped(job, dead):
     rescue_as("me")
     outcomes(job)
     assert job.state == State.STOPPED
+
+
+def test_one_who_may_have_been_away_itself_does_not_judge_by_silence(job, dead, step_clock):
+    """After an outage of the database every worker is silent: the first one back must not rob the others."""
+    Worker.objects.update(host="elsewhere", lock_path="/of/another/host")
+    step_clock(3600)
+    with own_sql() as sql:
+        assert rescue.rescue(sql, "me", AGAIN, by_silence=False) == 0
+    job.refresh_from_db()
+    assert job.state == State.RUNNING
+    assert rescue_as("me") == 1
+
+
+@pytest.mark.parametrize(("steady", "left"), [(False, 1), (True, 0)])
+def test_a_worker_asks_itself_before_it_judges_by_silence(job, broker, monkeypatch, steady, left):
+    Worker.objects.update(
+        host="elsewhere", lock_path="/of/another/host", beat_at=datetime(2020, 1, 1, tzinfo=UTC)
+    )
+    monkeypatch.setattr(Presence, "may_judge_silence", lambda self: steady)
+    with running(broker) as worker:
+        wait_until(broker.dispatcher.registered.is_set)
+        House(broker, worker).rescue()
+        assert Worker.objects.filter(host="elsewhere").count() == left
 
 
 def test_of_eight_rivals_one_rescues(job):

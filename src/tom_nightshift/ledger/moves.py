@@ -48,12 +48,19 @@ def claim_one(sql: Sql, worker: str, job_id: int) -> Row | None:
     return rows[0] if rows else None
 
 
-def finish(sql: Sql, token: Token, state: State, *, reason: str, error: str, result: str | None) -> bool:
-    """running → a final state. Whether the attempt still held its row."""
+def finish(
+    sql: Sql, token: Token, state: State, *, reason: str, error: str, result: str | None, charge: str = ""
+) -> bool:
+    """running → a final state. Whether the attempt still held its row.
+
+    Parameters:
+        charge: the counter that goes up: losses, or none.
+    """
+    counter = f"{charge} = {charge} + 1, " if charge else ""
     return bool(
         sql.run(
-            f"UPDATE tom_nightshift_job SET state = %s, hold = '', reason = %s, error = %s, result = %s, "
-            f"finished_at = {sql.now} WHERE {_HELD}",
+            f"UPDATE tom_nightshift_job SET {counter}state = %s, hold = '', reason = %s, error = %s, "
+            f"result = %s, finished_at = {sql.now} WHERE {_HELD}",
             [state, reason, error, result, *token],
         )
     )

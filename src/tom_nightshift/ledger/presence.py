@@ -4,7 +4,7 @@ The kernel frees a POSIX lock the moment its process dies, so a neighbour knows 
 only if it opens the very file that the worker's row names (device, inode) and reads the worker's nonce there:
 a missing or another file says nothing (containers). Without a word from the lock, a heartbeat older than the
 lease, by the database's clock, counts: but not on SQLite, where one long write transaction holds every
-heartbeat up.
+heartbeat up, and only for a judge who has itself been beating for a whole lease.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import time
 import uuid
 from dataclasses import dataclass
 
@@ -55,6 +56,7 @@ class Presence:
         _my_nonces.add(self.nonce)
         self.host = this_host()
         self.name = f"{self.host}:{os.getpid()}:{self.nonce[:8]}"
+        self._steady_since = self._last_beat = time.monotonic()
         self._lock: int | None = None
         self._path = ""
 
@@ -80,9 +82,20 @@ class Presence:
 
     def beat(self, sql: Sql) -> bool:
         """Say that this worker is alive. False: others took it for dead and removed its row."""
-        return bool(
-            sql.run(f"UPDATE tom_nightshift_worker SET beat_at = {sql.now} WHERE name = %s", [self.name])
-        )
+        there = sql.run(f"UPDATE tom_nightshift_worker SET beat_at = {sql.now} WHERE name = %s", [self.name])
+        if self._has_missed_a_beat():
+            self._steady_since = time.monotonic()
+        self._last_beat = time.monotonic()
+        return bool(there)
+
+    def may_judge_silence(self) -> bool:
+        """Whether this worker has itself been beating for a whole lease. After an outage of the database all
+        are silent: whoever comes back first must not take the others for dead.
+        """
+        return not self._has_missed_a_beat() and time.monotonic() - self._steady_since >= get_settings().lease
+
+    def _has_missed_a_beat(self) -> bool:
+        return time.monotonic() - self._last_beat > 2 * get_settings().heartbeat
 
     def leave(self, sql: Sql) -> None:
         """Say that this worker was told to end: what it still holds then is charged to nobody."""
@@ -138,11 +151,13 @@ def neighbours(sql: Sql, but: str) -> list[Neighbour]:
     ]
 
 
-def is_dead(neighbour: Neighbour, vendor: str) -> bool:
-    """Judge a neighbour: by its lock file if that can be read, else by its heartbeat."""
+def is_dead(neighbour: Neighbour, vendor: str, *, by_silence: bool = True) -> bool:
+    """Judge a neighbour: by its lock file if that can be read, else, where it may be, by its heartbeat."""
     by_lock = lock_says_alive(neighbour)
     if by_lock is not None:
         return not by_lock
+    if not by_silence:
+        return False
     if vendor == "sqlite" and neighbour.host == this_host():
         # A file that is gone, with its owner on this host: it cannot be told from a busy database any other
         # way than by a silence that no transaction lasts.

@@ -17,16 +17,18 @@ OnLost = Callable[[str], str]
 """Says of a task's name whether its job runs ``again`` after its worker died, or counts as ``lost``."""
 
 
-def is_needed(sql: Sql, me: str) -> bool:
-    """Whether a neighbour is dead; takes no lock."""
-    return any(is_dead(neighbour, sql.vendor) for neighbour in neighbours(sql, but=me))
+def the_dead(sql: Sql, me: str, *, by_silence: bool = True) -> list[Neighbour]:
+    """The neighbours that are dead; takes no lock.
+
+    Parameters:
+        by_silence: whether a late heartbeat may count; not for one who may have been away itself.
+    """
+    return [one for one in neighbours(sql, but=me) if is_dead(one, sql.vendor, by_silence=by_silence)]
 
 
-def rescue(sql: Sql, me: str, on_lost: OnLost) -> int:
+def rescue(sql: Sql, me: str, on_lost: OnLost, *, by_silence: bool = True) -> int:
     """Return the jobs of every worker that is dead, and remove its row. The number of jobs returned."""
-    return sum(
-        _return_jobs(sql, dead, on_lost) for dead in neighbours(sql, but=me) if is_dead(dead, sql.vendor)
-    )
+    return sum(_return_jobs(sql, dead, on_lost) for dead in the_dead(sql, me, by_silence=by_silence))
 
 
 def orphans(sql: Sql) -> int:
@@ -92,10 +94,10 @@ def _lost_by_worker(sql: Sql, token: moves.Token, losses: int, stop_requested: b
     if stop_requested:
         moves.finish(sql, token, State.STOPPED, reason="stopped", error="stopped", result=None)
     elif on_lost == "lost":
-        _unknown_end(sql, token)
+        _unknown_end(sql, token, charge="losses")
     elif losses >= get_settings().max_losses:
         moves.finish(
-            sql, token, State.FAILED, reason="poison", result=None,
+            sql, token, State.FAILED, reason="poison", result=None, charge="losses",
             error=f"set aside: it crashed the worker {losses} times",
         )  # fmt: skip
     else:
@@ -111,9 +113,9 @@ def _lost_by_worker(sql: Sql, token: moves.Token, losses: int, stop_requested: b
         )
 
 
-def _unknown_end(sql: Sql, token: moves.Token) -> bool:
+def _unknown_end(sql: Sql, token: moves.Token, charge: str = "") -> bool:
     words = "interrupted: we do not know whether it finished"
-    return moves.finish(sql, token, State.LOST, reason="lost", error=words, result=None)
+    return moves.finish(sql, token, State.LOST, reason="lost", error=words, result=None, charge=charge)
 
 
 def _uncharged(sql: Sql, token: moves.Token) -> bool:

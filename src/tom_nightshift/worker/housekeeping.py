@@ -88,12 +88,14 @@ class House:
         """Return the jobs of dead workers."""
         if not self._is_registered():
             return
+        me = self.dispatcher.presence
+        by_silence = me.may_judge_silence()
         with contextlib.suppress(*AWAY):  # the dispatcher says so
             with self._look.reading() as sql:
-                needed = rescue.is_needed(sql, self.dispatcher.presence.name)
-            if needed:
+                dead = rescue.the_dead(sql, me.name, by_silence=by_silence)
+            if dead:
                 with self._look.transaction() as sql:
-                    rescue.rescue(sql, self.dispatcher.presence.name, self._on_lost)
+                    rescue.rescue(sql, me.name, self._on_lost, by_silence=by_silence)
                 self.dispatcher.bell.ring_here()
 
     def prune(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from typing import Any
 
 import dramatiq
@@ -24,10 +25,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         defaults = get_settings()
         parser.add_argument(
-            "--processes", type=int, default=defaults.processes, help="Worker processes to keep alive."
+            "--processes",
+            type=_at_least_one,
+            default=defaults.processes,
+            help="Worker processes to keep alive.",
         )
         parser.add_argument(
-            "--threads", type=int, default=defaults.threads, help="Jobs at a time in each process."
+            "--threads", type=_at_least_one, default=defaults.threads, help="Jobs at a time in each process."
         )
         parser.add_argument(
             "--queues", nargs="*", default=list(defaults.queues), help="Queues to listen to; all if none."
@@ -56,6 +60,12 @@ class Command(BaseCommand):
     def _announce(self, pid: int) -> None:
         self.stdout.write(f"Nightshift: worker process {pid} started.")
         self.stdout.flush()
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"it is {text!r}: it takes a whole number, at least 1")
+    return int(text)
 
 
 def _load_urls() -> None:
