@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
@@ -122,7 +123,8 @@ def test_a_worker_asks_itself_before_it_judges_by_silence(job, broker, monkeypat
     monkeypatch.setattr(Presence, "may_judge_silence", lambda self: steady)
     with running(broker) as worker:
         wait_until(broker.dispatcher.registered.is_set)
-        House(broker, worker).rescue()
+        with closing(House(broker, worker)) as house:
+            house.rescue()
         assert Worker.objects.filter(host="elsewhere").count() == left
 
 
