@@ -15,9 +15,10 @@ demo: ## A real TOM with a worker, on this machine (RESET=1 starts over, CHECK=1
 test: ## Everything: style, types, floors, both databases, real processes, a whole TOM, a browser
 	@$(PYTHON) -m tools.test
 
-test-fast: ## The quick tests: no server, no TOM Toolkit (ARGS="-k word" is passed on to pytest)
+test-fast: ## The quick tests: no server, no TOM Toolkit, no science (ARGS="-k word" is passed on to pytest)
 	@$(PYTHON) -m tools.venv main
-	@$(TEST_BIN)pytest -m "not postgres and not e2e and not tom and not browser" $(ARGS)
+	@$(TEST_BIN)pytest -m "not postgres and not e2e and not tom and not browser" \
+		--ignore=tests/astro --ignore=tests/integration $(ARGS)
 
 lint: ## Style, types, floors; changes nothing
 	@$(PYTHON) -m tools.test lint

@@ -15,7 +15,7 @@ from tom_nightshift.ledger.dispatcher import attempt_from_row
 from tom_nightshift.ledger.session import OwnConnection, Sql
 from tom_nightshift.models import Job
 
-QUICK = {"worker_timeout": 50}
+QUICK = {"worker_timeout": 15}
 """So that Dramatiq's threads see soon that they are to end."""
 
 
