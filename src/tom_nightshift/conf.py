@@ -22,7 +22,7 @@ from tom_nightshift.exceptions import SettingsRefused
 
 MODES = ("worker", "eager", "off")
 BACKGROUND = ("uploads",)
-ABOVE_ZERO = ("PROCESSES", "THREADS", "MAX_LOSSES", "HEARTBEAT", "LEASE", "TIMEOUT")
+ABOVE_ZERO = ("PROCESSES", "THREADS", "MAX_LOSSES", "HEARTBEAT", "LEASE", "TIMEOUT", "UNRESPONSIVE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +59,17 @@ class Settings:
 
     lease: float = 60.0
     """After how long without a heartbeat a worker on another machine is taken for dead."""
+
+    unresponsive: float = 300.0
+    """After how long a worker process that shows no sign of life is killed by its supervisor; its jobs run
+    again."""
+
+    max_jobs: int = 0
+    """Jobs after which a worker process gives way to a fresh one. 0: never."""
+
+    max_memory: int = 0
+    """Bytes of memory of its own above which a worker process gives way to a fresh one, once its jobs have ended.
+    0: never."""
 
     grace: float = 30.0
     """How long a worker that is told to end lets running jobs finish before it hands them back."""

@@ -92,6 +92,21 @@ def outcome_undecided(job_id: int, error: BaseException) -> None:
     )
 
 
+def attempt_stuck(job_id: int, task: str) -> None:
+    """An attempt does not end in spite of everything: this process takes no more jobs, and will be killed."""
+    logger.error(
+        "job %d: %s does not end, not even when interrupted; its process takes no more jobs and is killed when "
+        "its others have ended (a task with isolation='process' is killed at once)",
+        job_id,
+        task,
+    )
+
+
+def worker_retires(why: str) -> None:
+    """A worker process takes no more jobs and gives way to another."""
+    logger.info("this worker process takes no more jobs, and another takes its place: %s", why)
+
+
 def thread_replaced(count: int) -> None:
     """Threads of this worker had died; others took their place."""
     logger.error("%d threads of this worker had died; as many were started", count)
@@ -125,6 +140,21 @@ def process_started(pid: int, number: int, count: int) -> None:
 def process_ended(pid: int, how: str, seconds: float) -> None:
     """A worker process ended on its own; another takes its place."""
     logger.warning("process %d %s; starting another in %.1f s", pid, how, seconds)
+
+
+def process_silent(pid: int, seconds: float) -> None:
+    """A worker process showed no sign of life; the supervisor kills it."""
+    logger.error("process %d has shown no sign of life for %.0f s: it is killed, its jobs run again", pid, seconds)
+
+
+def reloading() -> None:
+    """The supervisor starts anew with the code as it is now."""
+    logger.info("SIGHUP: starting anew with the code as it is now; running jobs finish with the old")
+
+
+def reload_refused(problem: str) -> None:
+    """The code as it is now does not load; the supervisor goes on with what it has."""
+    logger.error("SIGHUP: the new code does not load (%s): going on with the old", problem)
 
 
 def supervisor_ends(signal_name: str) -> None:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import dramatiq
-from dramatiq.middleware import AgeLimit, Callbacks, CurrentMessage, Middleware, Pipelines, Retries, TimeLimit
+from dramatiq.middleware import AgeLimit, Callbacks, CurrentMessage, Middleware, Pipelines, Retries
 
 from tom_nightshift import modes
 from tom_nightshift.broker.broker import DatabaseBroker
-from tom_nightshift.conf import get_settings
 from tom_nightshift.ledger.hooks import JobHooks
 from tom_nightshift.worker.connections import TaskConnections
 from tom_nightshift.worker.housekeeping import Housekeeping
 
 
 def middleware() -> list[Middleware]:
-    """The middleware of a worker's broker. Hooks after a task run in reverse order."""
+    """The middleware of a worker's broker. Hooks after a task run in reverse order.
+
+    Dramatiq's TimeLimit and ShutdownNotifications are not among them: they may interrupt a thread that has left its
+    task. ``worker/enforcer.py`` does their work.
+    """
     return [
         JobHooks(),  # first before a task, so that all that follows is logged to its job; last after it
-        Housekeeping(),  # the loops of a worker process
+        Housekeeping(),  # the loops of a worker process, time limits among them
         CurrentMessage(),
         AgeLimit(),
-        TimeLimit(time_limit=int(get_settings().timeout * 1000)),
         Callbacks(),
         Pipelines(),
         Retries(max_retries=0),  # decides before JobHooks looks; a task says if it wants more attempts

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import time
 from pathlib import Path
 
 import dramatiq
 
 from tests.support.waiting import wait_until
-from tom_nightshift import current_job, progress, say, step
+from tom_nightshift import current_job, progress, result, say, step, warn
 
 
 @dramatiq.actor
@@ -36,6 +38,73 @@ def crash(file: str) -> None:
     """Take the worker process down, as a fault in a C library does."""
     _append(file)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dramatiq.actor
+def segfault(file: str) -> None:
+    """Read where nothing is, as a fault in a C library does."""
+    _append(file)
+    ctypes.string_at(0)
+
+
+@dramatiq.actor
+def sleep(folder: str, seconds: float) -> None:
+    """Wait inside one call into C, which no interrupt cuts short."""
+    _append(Path(folder) / "came")
+    time.sleep(seconds)
+    _append(Path(folder) / "passed")
+
+
+@dramatiq.actor(isolation="process")
+def sleep_alone(folder: str, seconds: float) -> None:
+    """The same, in a process of its own."""
+    sleep.fn(folder, seconds)
+
+
+@dramatiq.actor
+def spin(folder: str) -> None:
+    """Work in Python without a word, until it is interrupted."""
+    _append(Path(folder) / "came")
+    while True:
+        pass
+
+
+@dramatiq.actor
+def hold_everything(folder: str, seconds: int) -> None:
+    """Wait in C without letting any other thread run, as a bad library does."""
+    _append(Path(folder) / "came")
+    ctypes.PyDLL(None).sleep(seconds)
+    _append(Path(folder) / "passed")
+
+
+@dramatiq.actor(isolation="process", memory=200 << 20)
+def eat_memory(file: str) -> None:
+    """Take more memory than its task allows."""
+    _append(file)
+    eaten = []
+    while True:
+        eaten.append(bytearray(10 << 20))
+
+
+@dramatiq.actor(isolation="process", cpu_time=1)
+def compute(file: str) -> None:
+    """Compute for longer than its task allows."""
+    _append(file)
+    while True:
+        pass
+
+
+@dramatiq.actor(isolation="process")
+def speak_alone(words: str) -> dict[str, str]:
+    """Say all that a task can say, from a process of its own."""
+    say(words)
+    print("printed")
+    progress(1, 4, "a quarter")
+    with step("first") as first:
+        first.value = os.getpid()
+    warn("mind the gap")
+    result("/there/", "there")
+    return {"summary": words}
 
 
 def _append(file: str | Path) -> None:

@@ -90,9 +90,17 @@ def test_the_third_time_it_is_set_aside(job):
 def test_what_a_leaving_worker_held_is_charged_to_nobody(job, dead):
     with own_sql() as sql:
         dead.leave(sql)
-    rescue_as("me", LOST)
+    rescue_as("me", AGAIN)
     assert outcomes(job) == ["returned"]
     assert (job.state, job.losses) == (State.WAITING, 0)
+
+
+def test_what_a_leaving_worker_held_and_must_not_run_twice_is_lost(job, dead):
+    with own_sql() as sql:
+        dead.leave(sql)
+    rescue_as("me", LOST)
+    assert outcomes(job) == ["lost"]
+    assert (job.state, job.losses) == (State.LOST, 0)
 
 
 def test_what_a_leaving_worker_held_and_was_asked_to_stop_is_stopped(job, dead):

@@ -76,8 +76,22 @@ def test_a_name_that_the_row_cannot_hold_is_refused(declare, wrong):
 
 
 def test_an_option_that_does_nothing_is_refused(declare):
-    with pytest.raises(ValueError, match="isolation"):
-        declare(isolation="process")
+    with pytest.raises(ValueError, match="unique"):
+        declare(unique="{target_id}")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"isolation": "thread"}, "isolation is 'thread'"),
+        ({"isolation": "process", "memory": 0}, "memory is 0"),
+        ({"isolation": "process", "cpu_time": "long"}, "cpu_time is 'long'"),
+        ({"memory": 1 << 30}, "memory is kept to only in a process of its own: add isolation='process'"),
+    ],
+)
+def test_what_cannot_be_kept_to_is_refused(declare, options, words):
+    with pytest.raises(OptionRefused, match=words):
+        declare(**options)
 
 
 def test_a_task_may_be_declared_to_another_broker(declare):

@@ -59,6 +59,7 @@ def _run_until_final(broker: Any, job_id: int) -> int:
 
 
 def _run(broker: Any, attempt: Attempt, encoded: bytes) -> Outcome:
+    attempt.inline = True
     consumer = _InlineConsumer(broker)
     message = consumer.read(attempt, encoded)
     if message is not None:

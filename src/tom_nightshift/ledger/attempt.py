@@ -10,12 +10,16 @@ import threading
 import time
 from contextvars import ContextVar
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from dramatiq import Message
+from dramatiq.middleware import Interrupt
 
 from tom_nightshift.conf import get_settings
+from tom_nightshift.ledger.ending import Ending
+from tom_nightshift.ledger.frame import Frame
 from tom_nightshift.ledger.logbuffer import LogBuffer
+from tom_nightshift.ledger.options import Terms
 
 
 @dataclass(slots=True)
@@ -41,6 +45,19 @@ class Reports:
     """Once closed, only the statement that ends the attempt may write."""
 
 
+class OwnProcess(Protocol):
+    """The process that runs an attempt and nothing else."""
+
+    def ask_to_stop(self) -> None:
+        """Have ``progress()`` and ``checkpoint()`` raise there."""
+
+    def interrupt(self, kind: type[Interrupt]) -> bool:
+        """Raise in the task there. False: it is not inside the task."""
+
+    def kill(self) -> None:
+        """Kill it."""
+
+
 @dataclass(slots=True, eq=False)
 class Attempt:
     """One attempt. ``(job_id, number)`` is the token that every write of it carries."""
@@ -61,7 +78,24 @@ class Attempt:
     lock: threading.RLock = field(default_factory=threading.RLock)
     """Held while reports are taken to the database, so that the end of the attempt comes after them."""
 
+    terms: Terms = field(default_factory=Terms)
+    """What its task was declared with, once a thread has begun it."""
+
+    inline: bool = False
+    """It runs where it was asked for, in the caller's thread."""
+
     stop_requested: bool = False
+    ending: Ending | None = None
+    """It is to end before it is done."""
+
+    stuck: bool = False
+    """It has not ended in spite of everything: only the end of its process will end it."""
+
+    frame: Frame = field(default_factory=Frame)
+    entered: bool = False
+    """Its task has begun."""
+
+    process: OwnProcess | None = None
     begun: float | None = None
     """``time.monotonic()`` when a thread began it."""
 
@@ -72,6 +106,9 @@ class Attempt:
     exception: BaseException | None = None
     traceback: str = ""
     retry: Retry | None = None
+    put_back: BaseException | None = None
+    """Why its end is not the end of the job."""
+
     skipped: bool = False
     warnings: list[str] = field(default_factory=list)
     made: list[dict[str, Any]] = field(default_factory=list)
@@ -90,6 +127,10 @@ class Attempt:
     def seconds(self) -> float:
         """How long it has been running."""
         return 0.0 if self.begun is None else time.monotonic() - self.begun
+
+    def interrupt(self, kind: type[Interrupt]) -> bool:
+        """Raise in its task, wherever that runs. False: it is not inside the task."""
+        return (self.process or self.frame).interrupt(kind)
 
     def close_reports(self) -> None:
         """From here on only the statement that ends the attempt writes; waits for a write under way."""

@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from tom_nightshift import events
 from tom_nightshift.ledger import moves, outcomes
 from tom_nightshift.ledger.attempt import Attempt
 from tom_nightshift.ledger.bell import Bell
+from tom_nightshift.ledger.in_hand import InHand
 from tom_nightshift.ledger.outcomes import Outcome
 from tom_nightshift.ledger.presence import Presence
 from tom_nightshift.ledger.reporter import Reporter
@@ -65,15 +66,25 @@ class Dispatcher(threading.Thread):
         self.connection = OwnConnection()
         self.bell = Bell()
         self.mailboxes: dict[str, Mailbox] = {}
-        self.in_hand: dict[moves.Token, Attempt] = {}
+        self.in_hand = InHand()
         self.registered = threading.Event()
         self.anew = False
-        """Set by the heartbeat when others took this worker for dead: register under a new name."""
+        """Others took this worker for dead: it registers under a new name."""
+
+        self.retiring = ""
+        """Why this process should take no more jobs and give way to another."""
+
+        self.finished = 0
+        """Attempts that have ended here."""
+
+        self.idle = threading.Event()
+        """Set while nothing is in hand and nothing is ready."""
 
         self._handed_over: deque[HandedOver] = deque()
         self._claiming = True
         self._has_said_leaving = False
         self._stopping = False
+        self._told = threading.Event()
         self._away_since: float | None = None
 
     def open_mailbox(self, queue_name: str) -> Mailbox:
@@ -84,38 +95,57 @@ class Dispatcher(threading.Thread):
 
     def hand_over(self, attempt: Attempt, outcome: Outcome) -> None:
         """Take over how an attempt ended. Long attempts wait until it is committed."""
-        self.reporter.forget(attempt)
-        handed = HandedOver(attempt, outcome)
-        self._handed_over.append(handed)
-        self.bell.ring_here()
+        handed = self._queue(attempt, outcome)
         if attempt.seconds > WAIT_FOR_COMMIT and threading.current_thread() is not self:
             while self.is_alive() and not handed.written.wait(1.0):
                 pass
 
-    def held(self) -> list[moves.Token]:
-        """The attempts that this process really holds: not those whose thread has died."""
-        return [token for token, attempt in list(self.in_hand.items()) if attempt.has_a_thread]
+    def _queue(self, attempt: Attempt, outcome: Outcome) -> HandedOver:
+        self.reporter.forget(attempt)
+        handed = HandedOver(attempt, outcome)
+        self._handed_over.append(handed)
+        self.bell.ring_here()
+        return handed
 
-    def let_go(self, tokens: Iterable[moves.Token]) -> None:
-        """Hold these attempts no more: their rows were put back."""
-        for token in tokens:
-            self.in_hand.pop(token, None)
+    def declared_dead(self) -> None:
+        """Others took this worker for dead and gave its jobs away: end what runs, and register anew."""
+        self.in_hand.interrupt()
+        self.anew = True
+        self.bell.ring_here()
 
-    def stop_claiming(self) -> None:
-        """Claim nothing more; outcomes are still written."""
+    def retire(self, why: str) -> None:
+        """Ask that this process take no more jobs and give way to another."""
+        self.retiring = self.retiring or why
+
+    def stop_claiming(self, *, leaving: bool = True) -> None:
+        """Claim nothing more; outcomes are still written.
+
+        Parameters:
+            leaving: whether what is still in hand at the end is charged to nobody.
+        """
         self._claiming = False
+        self._has_said_leaving = not leaving
+        self._told.set()
         self.bell.ring_here()
 
     def wait_for_running_jobs(self, seconds: float) -> None:
-        """Wait until everything in hand has ended and is written, at most so many seconds."""
+        """Wait until everything in hand has ended and is written, but for what is stuck, at most so many
+        seconds.
+        """
         deadline = time.monotonic() + seconds
-        while self.in_hand and self.is_alive() and time.monotonic() < deadline:
+        while self.in_hand.can_end and self.is_alive() and time.monotonic() < deadline:
             time.sleep(LOOK_AGAIN)
+
+    def give_up_stuck(self) -> None:
+        """Write the outcome of what does not end; only for a process that is about to be killed."""
+        for attempt in self.in_hand.stuck():
+            self._queue(attempt, outcomes.forced(attempt))
 
     def stop(self, timeout: float = 10.0) -> None:
         """End the thread once every outcome handed over is written, at most after so many seconds."""
         self._stopping = True
         self._claiming = False
+        self._told.set()
         self.bell.ring_here()
         if self.is_alive():
             self.join(timeout)
@@ -161,8 +191,10 @@ class Dispatcher(threading.Thread):
         self._register()
         self._say_leaving()
         free = self._free_threads(len(self._handed_over))
-        wants = free > 0 and self._claiming and bool(self.mailboxes) and self._worth_claiming()
+        ready = free > 0 and bool(self.mailboxes) and self._worth_claiming()
+        wants = ready and self._claiming
         handed = self._take_handed_over()
+        self._note_idle(idle=not (ready or handed or self.in_hand))
         if not handed and not wants:
             return False
         try:
@@ -225,6 +257,9 @@ class Dispatcher(threading.Thread):
                 events.job_moved(attempt.job_id, attempt.task, outcome.state, outcome.words)
             elif was_accepted is not None:
                 events.late_outcome(attempt.job_id, attempt.number, outcome.state)
+            if attempt.frame.interrupted:
+                self.retire(f"job {attempt.job_id} was interrupted in its thread")
+            self.finished += 1
             item.written.set()
 
     def _deliver(self, claimed: list[moves.Row]) -> None:
@@ -232,6 +267,12 @@ class Dispatcher(threading.Thread):
             attempt, message = attempt_from_row(row)
             self.in_hand[attempt.token] = attempt
             self.mailboxes[attempt.queue].put((attempt, message))
+
+    def _note_idle(self, *, idle: bool) -> None:
+        if idle and self.mailboxes:
+            self.idle.set()
+        else:
+            self.idle.clear()
 
     def _free_threads(self, about_to_end: int) -> int:
         return self.threads - len(self.in_hand) + about_to_end
@@ -297,7 +338,7 @@ class Dispatcher(threading.Thread):
         events.database_away(error, seconds)
         # Not the bell: every outcome handed over rings it, and an absent database is not to be asked in a
         # hurry.
-        threading.Event().wait(seconds)
+        (threading.Event() if self._told.is_set() else self._told).wait(seconds)
 
 
 def attempt_from_row(row: moves.Row) -> tuple[Attempt, bytes]:

@@ -11,14 +11,16 @@ import time
 import traceback
 from typing import Any
 
-from dramatiq import Broker, Message, MessageProxy
+from dramatiq import Actor, Broker, Message, MessageProxy
 from dramatiq.middleware import Middleware
 
 from tom_nightshift import events
+from tom_nightshift.conf import get_settings
 from tom_nightshift.exceptions import StopRequested, TaskError
 from tom_nightshift.ledger import capture
 from tom_nightshift.ledger.attempt import Attempt, current
-from tom_nightshift.ledger.options import OPTIONS
+from tom_nightshift.ledger.guard import guarded
+from tom_nightshift.ledger.options import ACCEPTED, terms_of
 
 
 class JobMessage(MessageProxy):
@@ -33,12 +35,17 @@ class JobMessage(MessageProxy):
 class JobHooks(Middleware):
     """Notes of each attempt what its outcome is decided by."""
 
-    actor_options = set(OPTIONS)  # noqa: RUF012 - Dramatiq asks for a plain set
+    actor_options = set(ACCEPTED)  # noqa: RUF012 - Dramatiq asks for a plain set
+
+    def after_declare_actor(self, broker: Broker, actor: Actor[Any, Any]) -> None:
+        actor.fn = guarded(actor.fn)
 
     def before_process_message(self, broker: Broker, message: Any) -> None:
         attempt: Attempt = message.attempt
-        attempt.begun, attempt.thread = time.monotonic(), threading.current_thread()
+        attempt.thread = threading.current_thread()
+        attempt.begun = time.monotonic()
         current.set(attempt)
+        attempt.terms = terms_of(broker, message, get_settings().timeout)
         events.job_started(attempt.job_id, attempt.task, attempt.number)
 
     def after_process_message(
@@ -48,20 +55,21 @@ class JobHooks(Middleware):
         attempt.value, attempt.exception = result, exception
         _leave(attempt)
         if exception is not None:
-            attempt.traceback = _traceback(exception)
+            attempt.traceback = attempt.traceback or traceback_of(exception)
 
     def after_skip_message(self, broker: Broker, message: Any) -> None:
-        message.attempt.skipped = True
+        message.attempt.skipped = message.attempt.put_back is None
         _leave(message.attempt)
 
 
 def _leave(attempt: Attempt) -> None:
+    attempt.frame.leave()
     attempt.log.end_line(capture.clock())
     current.set(None)
 
 
-def _traceback(error: BaseException) -> str:
-    """For staff; a sentence meant for astronomers needs none."""
+def traceback_of(error: BaseException) -> str:
+    """The traceback of an error, for staff; a sentence meant for astronomers needs none."""
     if isinstance(error, TaskError | StopRequested) and error.__cause__ is None:
         return ""
     return "".join(traceback.format_exception(error, limit=-30))

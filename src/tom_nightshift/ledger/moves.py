@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tom_nightshift.ledger.ending import STAGE
 from tom_nightshift.ledger.session import Sql, marks
 from tom_nightshift.states import Hold, State
 
@@ -111,7 +112,9 @@ def stop(sql: Sql, job_id: int, by: str) -> State | None:
     rows = sql.rows(
         "UPDATE tom_nightshift_job SET stop_requested = TRUE, stop_by = %s, hold = '', "
         "state = CASE WHEN state = 'waiting' THEN 'stopped' ELSE state END, "
-        "stop_stage = CASE WHEN state = 'waiting' THEN stop_stage ELSE 1 END, "
+        "stop_stage = CASE WHEN state = 'waiting' OR stop_stage > 0 THEN stop_stage ELSE 1 END, "
+        f"stop_next_at = CASE WHEN state = 'waiting' OR stop_stage > 0 THEN stop_next_at "
+        f"ELSE {sql.after(STAGE)} END, "
         "reason = CASE WHEN state = 'waiting' THEN 'stopped' ELSE reason END, "
         "error = CASE WHEN state = 'waiting' THEN %s ELSE error END, "
         f"finished_at = CASE WHEN state = 'waiting' THEN {sql.now} ELSE finished_at END "
@@ -119,6 +122,34 @@ def stop(sql: Sql, job_id: int, by: str) -> State | None:
         [by, words, job_id],
     )
     return State(rows[0][0]) if rows else None
+
+
+def stop_stage(sql: Sql, token: Token, stage: int, seconds: float | None) -> bool:
+    """A running job that was asked to stop is urged harder.
+
+    Parameters:
+        seconds: until the next stage; None: there is none.
+    """
+    next_at = "NULL" if seconds is None else sql.after(seconds)
+    return bool(
+        sql.run(
+            f"UPDATE tom_nightshift_job SET stop_stage = %s, stop_next_at = {next_at} "
+            f"WHERE {_HELD} AND stop_requested AND stop_stage < %s",
+            [stage, *token, stage],
+        )
+    )
+
+
+def stop_news(sql: Sql, token: Token) -> list[Row]:
+    """(whether somebody asked it to stop, seconds to the next stage); nothing if another has the row; takes
+    no lock.
+    """
+    return sql.rows(f"SELECT {stopping(sql)} FROM tom_nightshift_job WHERE {_HELD}", token)
+
+
+def stopping(sql: Sql) -> str:
+    """The columns of ``stop_news``."""
+    return f"stop_requested, -({sql.age('stop_next_at')})"
 
 
 def release_due(sql: Sql) -> int:
@@ -153,6 +184,15 @@ def record(sql: Sql, token: Token, outcome: str, error: str = "", traceback: str
         f"FROM tom_nightshift_job WHERE {_HELD} "
         "ON CONFLICT (job_id, number) DO NOTHING",
         [outcome, error, traceback, *token],
+    )
+
+
+def note_late(sql: Sql, token: Token, words: str) -> None:
+    """Keep a note of how an attempt ended after its job had been given to another."""
+    sql.run(
+        "UPDATE tom_nightshift_attempt SET error = substr(error || '; ended ' || %s, 1, 2000) "
+        "WHERE job_id = %s AND number = %s",
+        [words, *token],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from dramatiq import Actor, Broker
@@ -19,9 +20,48 @@ OPTIONS = {
     "max_attempts": "How often a failing job is tried in all. Default 1.",
     "backoff": "Seconds before the second attempt; each further wait is twice as long.",
     "timeout": "Seconds that one attempt may take.",
+    "isolation": "'process': each attempt runs in a process of its own. Default: a thread.",
+    "memory": "With isolation='process': bytes that an attempt may take on top of what a worker has.",
+    "cpu_time": "With isolation='process': seconds of computing that an attempt may take.",
 }
 
+ACCEPTED = frozenset({*OPTIONS, "time_limit", "notify_shutdown"})
+"""Also what two of Dramatiq's middleware declare that ours stand in for."""
+
 _MEANS = {"max_attempts": "max_retries", "backoff": "min_backoff", "timeout": "time_limit"}
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a task was declared with, as far as it matters while an attempt of it runs."""
+
+    limit: float = math.inf
+    """Seconds."""
+
+    on_lost: str = "again"
+    isolated: bool = False
+    memory: int = 0
+    """Bytes; 0: as much as there is."""
+
+    cpu_time: float = 0.0
+    """Seconds; 0: as much as it wants."""
+
+
+def terms_of(broker: Broker, message: Any, default_limit: float) -> Terms:
+    """The terms of a message's task, as this process knows it.
+
+    Parameters:
+        default_limit: seconds that an attempt may take where neither the message nor its task says.
+    """
+    task = message.actor_name
+    limit = message.options.get("time_limit") or option(broker, task, "time_limit", default_limit * 1000)
+    return Terms(
+        limit=limit / 1000,
+        on_lost=option(broker, task, "on_lost", "again"),
+        isolated=option(broker, task, "isolation", None) == "process",
+        memory=option(broker, task, "memory", 0),
+        cpu_time=option(broker, task, "cpu_time", 0.0),
+    )
 
 
 def settle(actor: Actor[Any, Any]) -> None:
@@ -45,6 +85,7 @@ def settle(actor: Actor[Any, Any]) -> None:
         raise OptionRefused(
             f"{actor.actor_name}: on_lost is {options['on_lost']!r}: it takes 'again' or 'lost'."
         )
+    _check_isolation(actor.actor_name, options)
 
 
 def option(broker: Broker, task: str, name: str, default: Any) -> Any:
@@ -53,6 +94,19 @@ def option(broker: Broker, task: str, name: str, default: Any) -> Any:
         return broker.get_actor(task).options.get(name, default)
     except ActorNotFound:
         return default
+
+
+def _check_isolation(task: str, options: dict[str, Any]) -> None:
+    isolation = options.get("isolation")
+    if isolation not in (None, "process"):
+        raise OptionRefused(f"{task}: isolation is {isolation!r}: it takes 'process', or leave it out.")
+    for name in ("memory", "cpu_time"):
+        if name in options:
+            _above_zero(task, name, options[name])
+            if isolation is None:
+                raise OptionRefused(
+                    f"{task}: {name} is kept to only in a process of its own: add isolation='process'."
+                )
 
 
 def _check_names(actor: Actor[Any, Any]) -> None:
@@ -64,10 +118,14 @@ def _check_names(actor: Actor[Any, Any]) -> None:
 
 
 def _translated(task: str, name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise OptionRefused(f"{task}: {name} is {value!r}: it takes a number above zero.")
+    _above_zero(task, name, value)
     if name == "max_attempts":
         if value != int(value):
             raise OptionRefused(f"{task}: max_attempts is {value!r}: it takes a whole number.")
         return int(value) - 1
     return max(1, int(value * 1000))
+
+
+def _above_zero(task: str, name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise OptionRefused(f"{task}: {name} is {value!r}: it takes a number above zero.")

@@ -10,8 +10,9 @@
 | nack after ``after_skip_message``                     | expired if too old, else failed  |
 | nack for an actor that this worker does not know      | held: parked                     |
 | ack after ``after_skip_message``                      | warned: skipped                  |
-| StopRequested, or Withdrawn                           | stopped                          |
-| requeue (the worker is ending)                        | waiting again, charged to nobody |
+| StopRequested, Stopped or Withdrawn                   | stopped                          |
+| Shutdown, or requeue: the worker is ending            | waiting again, charged to nobody |
+| the process that ran it alone has died                | see ``lost``                     |
 
 A retry counts as a failure only if there was one.
 """
@@ -22,13 +23,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dramatiq.errors import ActorNotFound
-from dramatiq.middleware import TimeLimitExceeded
+from dramatiq.middleware import Shutdown, TimeLimitExceeded
 
 from tom_nightshift import events
 from tom_nightshift.conf import get_settings
-from tom_nightshift.exceptions import StopRequested, TaskError, Withdrawn
+from tom_nightshift.exceptions import ProcessDied, StopRequested, TaskError, Unportable, Withdrawn
 from tom_nightshift.ledger import moves, storable
 from tom_nightshift.ledger.attempt import Attempt, Retry
+from tom_nightshift.ledger.ending import Stopped
 from tom_nightshift.ledger.reporter import report_values, write_log
 from tom_nightshift.ledger.session import Sql
 from tom_nightshift.states import Hold, State
@@ -59,6 +61,8 @@ class Outcome:
     @property
     def recorded_as(self) -> str:
         """The word in the list of attempts."""
+        if self.charge == "losses":
+            return "lost"
         if self.state != State.WAITING:
             return str(self.state)
         return "retried" if self.charge == "failures" else "returned"
@@ -77,8 +81,10 @@ def decide(attempt: Attempt, *, acked: bool, too_old: bool = False, has_retries:
         return Outcome(
             State.WAITING, "parked", f"no worker here knows the task {attempt.task}", hold=Hold.PARKED
         )
-    if isinstance(error, StopRequested | Withdrawn):
-        return Outcome(State.STOPPED, "stopped", in_words(error))
+    if attempt.put_back is not None:
+        return _put_back(attempt, attempt.put_back)
+    if isinstance(error, StopRequested | Stopped | Withdrawn):
+        return Outcome(State.STOPPED, "stopped", _words_of(attempt))
     if attempt.skipped:
         return _skipped(acked, too_old)
     if attempt.retry is not None:
@@ -100,6 +106,35 @@ def hand_back() -> Outcome:
     return Outcome(State.WAITING, "handed back", "")
 
 
+def lost(losses: int, on_lost: str, how: str, *, alone: bool, stop_requested: bool) -> Outcome:
+    """The process that ran the job has died.
+
+    Parameters:
+        losses: how often that has happened before.
+        on_lost: ``again``, or ``lost`` for a task that must not run twice.
+        how: ``it crashed (SIGSEGV)``, for the astronomer.
+        alone: whether nothing else ran in that process, so that this job must have done it.
+    """
+    if stop_requested:
+        return Outcome(State.STOPPED, "stopped", "stopped", charge="losses")
+    if on_lost == "lost":
+        words = "interrupted: we do not know whether it finished"
+        return Outcome(State.LOST, "lost", words, charge="losses")
+    if alone and losses + 1 >= get_settings().max_losses:
+        words = f"set aside: it crashed the worker {losses + 1} times{how and f' ({how})'}"
+        return Outcome(State.FAILED, "poison", words, charge="losses")
+    return Outcome(State.WAITING, "worker died", how or "its worker died while it ran", charge="losses")
+
+
+def forced(attempt: Attempt) -> Outcome:
+    """The attempt has not ended in spite of everything, and its process is about to be killed."""
+    assert attempt.ending is not None
+    attempt.exception = attempt.ending.kind()
+    if isinstance(attempt.exception, Shutdown):
+        return _put_back(attempt, attempt.exception)
+    return decide(attempt, acked=False)
+
+
 def write(sql: Sql, attempt: Attempt, outcome: Outcome) -> bool:
     """Write an outcome, with the rest of the log and the last progress. Whether the attempt still held its
     row.
@@ -109,9 +144,11 @@ def write(sql: Sql, attempt: Attempt, outcome: Outcome) -> bool:
     moves.record(sql, attempt.token, outcome.recorded_as, outcome.words, traceback)
     if attempt.reports.changed:
         _write_last_progress(sql, attempt)
-    accepted = _move(sql, attempt.token, outcome, result)
+    accepted = move(sql, attempt.token, outcome, result)
     if accepted:
         write_log(sql, attempt, attempt.log.take())
+    else:
+        moves.note_late(sql, attempt.token, f"{outcome.recorded_as}, but too late")
     return accepted
 
 
@@ -120,7 +157,7 @@ def write_bare(sql: Sql, attempt: Attempt, outcome: Outcome, problem: str) -> bo
     missing.
     """
     words = f"{outcome.words} (the rest of what it said could not be stored: {problem})".strip()
-    return _move(sql, attempt.token, replace(outcome, words=storable.text(words, WORDS_LENGTH)), None)
+    return move(sql, attempt.token, replace(outcome, words=storable.text(words, WORDS_LENGTH)), None)
 
 
 def result_json(attempt: Attempt) -> str | None:
@@ -136,7 +173,7 @@ def in_words(error: BaseException) -> str:
     said = storable.text(error, WORDS_LENGTH).strip()
     if said and isinstance(error, TaskError | StopRequested):
         return said
-    name = storable.text(type(error).__name__)
+    name = _kind(error)
     return f"{name}: {said}" if said else name
 
 
@@ -144,21 +181,32 @@ def reason_of(error: BaseException) -> str:
     """One word for a failure, to count by."""
     if isinstance(error, TimeLimitExceeded):
         return "time limit"
-    return "task" if isinstance(error, TaskError) else storable.text(type(error).__name__, 40)
+    return "task" if isinstance(error, TaskError) else storable.text(_kind(error), 40)
+
+
+def _kind(error: BaseException) -> str:
+    return storable.text(error.kind if isinstance(error, Unportable) else type(error).__name__)
 
 
 def _words_of(attempt: Attempt) -> str:
     error = attempt.exception
     if isinstance(error, TimeLimitExceeded):
         return f"stopped after {attempt.seconds:,.0f} s: its time limit"
+    if isinstance(error, Stopped):
+        return "stopped"
+    if isinstance(error, MemoryError):
+        limit = attempt.terms.memory
+        return f"it needed more memory than {f'the {limit:,} bytes that its task allows' if limit else 'there is'}"
     return in_words(error) if error is not None else ""
 
 
-def _move(sql: Sql, token: moves.Token, outcome: Outcome, result: str | None) -> bool:
+def move(sql: Sql, token: moves.Token, outcome: Outcome, result: str | None = None) -> bool:
+    """Only the move. Whether the attempt still held its row."""
     if outcome.state != State.WAITING:
         return moves.finish(
-            sql, token, outcome.state, reason=outcome.reason, error=outcome.words, result=result
-        )
+            sql, token, outcome.state, reason=outcome.reason, error=outcome.words, result=result,
+            charge=outcome.charge,
+        )  # fmt: skip
     return moves.wait_again(
         sql, token, charge=outcome.charge, reason=outcome.reason, error=outcome.words,
         message=outcome.message, hold=outcome.hold, delay=outcome.delay,
@@ -171,6 +219,16 @@ def _write_last_progress(sql: Sql, attempt: Attempt) -> None:
         "WHERE id = %s AND attempt = %s AND state = 'running'",
         [*report_values(attempt), *attempt.token],
     )
+
+
+def _put_back(attempt: Attempt, why: BaseException) -> Outcome:
+    if isinstance(why, ProcessDied):
+        return lost(
+            attempt.losses, attempt.terms.on_lost, str(why), alone=True, stop_requested=attempt.stop_requested
+        )
+    if attempt.terms.on_lost == "lost":  # it had begun, and must not begin twice
+        return Outcome(State.LOST, "lost", "interrupted: we do not know whether it finished")
+    return hand_back()
 
 
 def _skipped(acked: bool, too_old: bool) -> Outcome:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 from tom_nightshift import events
-from tom_nightshift.ledger import storable
+from tom_nightshift.ledger import ending, moves, storable
 from tom_nightshift.ledger.attempt import Attempt
 from tom_nightshift.ledger.logbuffer import Piece
 from tom_nightshift.ledger.session import AWAY, OwnConnection, Sql
@@ -76,37 +77,48 @@ class Reporter:
                 raise
 
     def _write(self, attempt: Attempt, pieces: Sequence[Piece], changed: bool) -> None:
-        if changed:
+        stage = _fresh_stage(attempt)
+        if changed or stage:
             with self.connection.transaction() as sql:
-                asked = write_reports(sql, attempt, pieces)
+                rows = write_reports(sql, attempt, pieces)
+                if stage:
+                    moves.stop_stage(sql, attempt.token, stage, _until_next(attempt))
         else:
             with self.connection.reading() as sql:
-                asked = is_stop_requested(sql, attempt)
-        attempt.stop_requested = attempt.stop_requested or asked
+                rows = moves.stop_news(sql, attempt.token)
+        if stage and attempt.ending is not None:
+            attempt.ending.written = stage
+        _heed(attempt, rows)
 
 
-def is_stop_requested(sql: Sql, attempt: Attempt) -> bool:
-    """Whether the attempt is to stop: somebody asked, or the job has been given to another; takes no lock."""
-    statement = (
-        "SELECT stop_requested FROM tom_nightshift_job WHERE id = %s AND attempt = %s AND state = 'running'"
-    )
-    return _asked_or_lost(sql.rows(statement, attempt.token))
+def _heed(attempt: Attempt, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Take note that the attempt is to stop: somebody asked, or the job has been given to another."""
+    asked, seconds = rows[0] if rows else (True, None)
+    if asked and not attempt.stop_requested:
+        attempt.stop_requested = True
+        attempt.ending = attempt.ending or ending.ask(None if seconds is None else float(seconds))
 
 
-def write_reports(sql: Sql, attempt: Attempt, pieces: Sequence[Piece]) -> bool:
-    """Write progress and log of an attempt that still holds its row; whether it is to stop."""
+def _fresh_stage(attempt: Attempt) -> int:
+    """A stage of being stopped that the row does not know of yet; 0: none."""
+    now = attempt.ending
+    return now.done if now is not None and now.kind is ending.Stopped and now.done > now.written else 0
+
+
+def _until_next(attempt: Attempt) -> float | None:
+    return attempt.ending.seconds_left if attempt.ending is not None else None
+
+
+def write_reports(sql: Sql, attempt: Attempt, pieces: Sequence[Piece]) -> list[tuple[Any, ...]]:
+    """Write progress and log of an attempt that still holds its row; what its row says of stopping."""
     held = sql.rows(
         "UPDATE tom_nightshift_job SET done = %s, total = %s, note = %s, stages = %s, saved = %s "
-        "WHERE id = %s AND attempt = %s AND state = 'running' RETURNING stop_requested",
+        f"WHERE id = %s AND attempt = %s AND state = 'running' RETURNING {moves.stopping(sql)}",
         [*report_values(attempt), *attempt.token],
     )
     if held:
         write_log(sql, attempt, pieces)
-    return _asked_or_lost(held)
-
-
-def _asked_or_lost(rows: Sequence[tuple[object, ...]]) -> bool:
-    return not rows or bool(rows[0][0])
+    return held
 
 
 def report_values(attempt: Attempt) -> tuple[float | None, float | None, str, str | None, str | None]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from tom_nightshift import events
 from tom_nightshift.conf import get_settings
-from tom_nightshift.ledger import moves
+from tom_nightshift.ledger import moves, outcomes
 from tom_nightshift.ledger.presence import Neighbour, is_dead, neighbours
 from tom_nightshift.ledger.session import Sql
 from tom_nightshift.states import Hold, State
@@ -69,6 +69,8 @@ def reconcile(
     return missing - missing_before
 
 
+DIED = "its worker died while it ran"
+
 IN_THE_REQUEST = "in the request"
 """What stands for a worker in the row of a job that runs where it was asked for."""
 
@@ -78,44 +80,31 @@ def _return_jobs(sql: Sql, dead: Neighbour, on_lost: OnLost) -> int:
         return 0  # another worker is faster
     rows = moves.held_by(sql, dead.name)
     for job_id, number, task, losses, stop_requested in rows:
+        again, alone = on_lost(task), len(rows) == 1
         if dead.leaving and not stop_requested:
-            _uncharged(sql, (job_id, number))
+            _left_behind(sql, (job_id, number), again)
         else:
-            _lost_by_worker(sql, (job_id, number), losses + 1, bool(stop_requested), on_lost(task))
+            moves.record(sql, (job_id, number), "lost", DIED)
+            outcome = outcomes.lost(losses, again, "", alone=alone, stop_requested=bool(stop_requested))
+            outcomes.move(sql, (job_id, number), outcome)
     with contextlib.suppress(OSError):
         os.unlink(dead.lock_path)
     events.worker_found_dead(dead.name, len(rows))
     return len(rows)
 
 
-def _lost_by_worker(sql: Sql, token: moves.Token, losses: int, stop_requested: bool, on_lost: str) -> None:
-    words = "its worker died while it ran"
-    moves.record(sql, token, "lost", words)
-    if stop_requested:
-        moves.finish(sql, token, State.STOPPED, reason="stopped", error="stopped", result=None)
-    elif on_lost == "lost":
-        _unknown_end(sql, token, charge="losses")
-    elif losses >= get_settings().max_losses:
-        moves.finish(
-            sql, token, State.FAILED, reason="poison", result=None, charge="losses",
-            error=f"set aside: it crashed the worker {losses} times",
-        )  # fmt: skip
+def _left_behind(sql: Sql, token: moves.Token, on_lost: str) -> None:
+    """Its worker was told to end, and ended before it: charged to nobody."""
+    if on_lost == "lost":
+        moves.record(sql, token, "lost", "its worker was told to end while it ran")
+        _unknown_end(sql, token)
     else:
-        moves.wait_again(
-            sql,
-            token,
-            charge="losses",
-            reason="worker died",
-            error=words,
-            message=None,
-            hold=Hold.NONE,
-            delay=0,
-        )
+        _uncharged(sql, token)
 
 
-def _unknown_end(sql: Sql, token: moves.Token, charge: str = "") -> bool:
+def _unknown_end(sql: Sql, token: moves.Token) -> bool:
     words = "interrupted: we do not know whether it finished"
-    return moves.finish(sql, token, State.LOST, reason="lost", error=words, result=None, charge=charge)
+    return moves.finish(sql, token, State.LOST, reason="lost", error=words, result=None)
 
 
 def _uncharged(sql: Sql, token: moves.Token) -> bool:

@@ -30,8 +30,11 @@ class TaskConnections(Middleware):
     ) -> None:
         if isinstance(message, InlineMessage):
             return
+        disorder = message.attempt.frame.interrupted
         for connection in connections.all(initialized_only=True):
-            if connection.connection is not None and _in_transaction(connection):
+            if disorder:
+                _throw_away(connection)
+            elif connection.connection is not None and _in_transaction(connection):
                 events.transaction_left_open(message.actor_name)
                 _throw_away(connection)
         _close_old_ones()

@@ -20,6 +20,7 @@ from tom_nightshift.ledger.dispatcher import Dispatcher
 from tom_nightshift.ledger.moves import Token
 from tom_nightshift.ledger.session import AWAY, OwnConnection, Sql
 from tom_nightshift.loop import Loop
+from tom_nightshift.worker.enforcer import INTERVAL, Enforcer
 
 RESCUE_INTERVAL = 1.0
 """Seconds between looks for dead neighbours; a look reads a handful of rows and takes no lock unless one is
@@ -42,6 +43,7 @@ class Housekeeping(Middleware):
     def after_worker_boot(self, broker: Any, worker: Worker) -> None:
         self.house = house = House(broker, worker)
         self.loops = [
+            Loop("enforcer", Enforcer(broker.dispatcher).tick, INTERVAL),
             Loop("heartbeat", house.beat, get_settings().heartbeat),
             Loop("rescue", house.rescue, RESCUE_INTERVAL),
             Loop("prune", house.prune, PRUNE_INTERVAL),
@@ -75,11 +77,11 @@ class House:
             with connection.transaction() as sql:
                 alive = self.dispatcher.presence.beat(sql)
                 missing = self._compare(sql) if alive else set()
-            self.dispatcher.let_go(self.missing - missing)
+            self.dispatcher.in_hand.let_go(self.missing - missing)
             self.missing = missing
             if not alive:
                 events.worker_declared_dead(self.dispatcher.presence.name)
-                self.dispatcher.anew = True
+                self.dispatcher.declared_dead()
             self.dispatcher.bell.ring_here()
             sqlite.switch_to_wal(connection)
         self._replace_dead_threads()
@@ -115,7 +117,7 @@ class House:
         moves.release_parked(
             sql, self.broker.known_tasks()
         )  # parked by another worker, which did not know the task
-        return rescue.reconcile(sql, self.dispatcher.presence.name, self.dispatcher.held(), self.missing)
+        return rescue.reconcile(sql, self.dispatcher.presence.name, self.dispatcher.in_hand.held(), self.missing)
 
     def _replace_dead_threads(self) -> None:
         """An interrupt that comes late ends a thread of Dramatiq's, silently; nobody else would start

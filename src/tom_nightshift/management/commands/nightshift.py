@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
+from dataclasses import fields
 from typing import Any
 
 import dramatiq
@@ -11,7 +12,7 @@ from django.urls import get_resolver
 from django.utils.module_loading import autodiscover_modules
 
 from tom_nightshift.conf import get_settings
-from tom_nightshift.worker.child import run_worker
+from tom_nightshift.worker.child import Shape, run_worker
 from tom_nightshift.worker.supervisor import Supervisor
 
 
@@ -39,19 +40,34 @@ class Command(BaseCommand):
         parser.add_argument(
             "--grace", type=float, default=defaults.grace, help="Seconds for running jobs at the end."
         )
+        parser.add_argument(
+            "--unresponsive", type=float, default=defaults.unresponsive,
+            help="Seconds without a sign of life after which a process is killed.",
+        )  # fmt: skip
+        parser.add_argument(
+            "--max-jobs", type=int, default=defaults.max_jobs,
+            help="Jobs after which a process gives way to a fresh one; 0: never.",
+        )  # fmt: skip
+        parser.add_argument(
+            "--max-memory", type=int, default=defaults.max_memory,
+            help="Bytes of memory above which a process gives way to a fresh one; 0: never.",
+        )  # fmt: skip
+        parser.add_argument(
+            "--drain", action="store_true", help="Run what waits now, and end: for cron and one-off dynos."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         autodiscover_modules("tasks")
         _load_urls()
+        shape = Shape(**{field.name: options[field.name] for field in fields(Shape)})
         supervisor = Supervisor(
             options["processes"],
-            lambda parent: run_worker(
-                dramatiq.get_broker(), threads=options["threads"], queues=options["queues"],
-                grace=options["grace"], parent=parent,
-            ),
+            lambda control: run_worker(dramatiq.get_broker(), shape, control),
             grace=options["grace"],
+            unresponsive=options["unresponsive"],
+            drain=options["drain"],
             announce=self._announce,
-        )  # fmt: skip
+        )
         self.stdout.write(
             f"Nightshift: {options['processes']} x {options['threads']} jobs at a time. Ctrl-C ends it."
         )

@@ -1,0 +1,82 @@
+"""The one place where a task's function is called.
+
+Every task declared to a broker with our hooks has its function wrapped by ``guarded``. Outside a job nothing
+changes. In a job it runs inside the attempt's frame, or in a process of its own, and an end that is no end of
+the job (its worker is leaving, its process died) does not look like a failure to Dramatiq's other middleware.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dramatiq.middleware import Shutdown, SkipMessage
+
+from tom_nightshift.exceptions import ProcessDied, TaskError
+from tom_nightshift.ledger.attempt import Attempt, current
+
+Call = Callable[..., Any]
+Isolation = Callable[[Attempt, tuple[Any, ...], Mapping[str, Any]], Any]
+
+NOT_ITS_END = (Shutdown, ProcessDied)
+"""After these the job may run again: Dramatiq is told that the message was skipped."""
+
+_isolation: Isolation | None = None
+
+
+def isolate_by(isolation: Isolation | None) -> None:
+    """From now on this process can run attempts in a process of their own."""
+    global _isolation
+    _isolation = isolation
+
+
+def guarded(fn: Call) -> Call:
+    """Wrap the function of a task."""
+    if hasattr(fn, "__nightshift__"):
+        return fn
+
+    @functools.wraps(fn)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        attempt = current.get()
+        if attempt is None or attempt.entered:  # a task that calls another runs on in its own frame
+            return fn(*args, **kwargs)
+        return _run(attempt, fn, args, kwargs)
+
+    call.__nightshift__ = True  # type: ignore[attr-defined]
+    return call
+
+
+def in_frame(attempt: Attempt, fn: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Call a task's function in this thread, where it may be interrupted."""
+    attempt.entered = True
+    attempt.frame.enter()
+    try:
+        value = fn(*args, **kwargs)
+    finally:
+        attempt.frame.leave()
+    return value
+
+
+def _run(attempt: Attempt, fn: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    try:
+        if _wants_a_process(attempt):
+            attempt.entered = True
+            assert _isolation is not None
+            return _isolation(attempt, args, kwargs)
+        return in_frame(attempt, fn, args, kwargs)
+    except NOT_ITS_END as error:
+        attempt.put_back = error
+        raise SkipMessage(f"job {attempt.job_id} is put back") from error
+
+
+def _wants_a_process(attempt: Attempt) -> bool:
+    """A job whose worker died once runs alone from then on: so that it is known which of several did it."""
+    if attempt.inline:
+        return False
+    if attempt.terms.isolated and _isolation is None:
+        raise TaskError(
+            f"{attempt.task} asks for a process of its own (isolation='process'), which only "
+            "./manage.py nightshift can give it: run that instead of this worker."
+        )
+    return _isolation is not None and (attempt.terms.isolated or attempt.losses > 0)
