@@ -68,14 +68,18 @@ class Settings:
     """Jobs after which a worker process gives way to a fresh one. 0: never."""
 
     max_memory: int = 0
-    """Bytes of memory of its own above which a worker process gives way to a fresh one, once its jobs have ended.
-    0: never."""
+    """Bytes of memory of its own above which a worker process gives way to a fresh one, once its jobs have
+    ended. 0: never."""
 
     grace: float = 30.0
     """How long a worker that is told to end lets running jobs finish before it hands them back."""
 
     max_losses: int = 3
     """How often a job may take its worker down before it is set aside."""
+
+    stop_patience: float = 10.0
+    """How long a job that is asked to stop has until it is interrupted, and then until its process is killed;
+    also how long one whose time limit has passed has until then."""
 
     timeout: float = 3600.0
     """How long one attempt of a job may take, unless its task says otherwise."""

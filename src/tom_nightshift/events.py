@@ -95,8 +95,8 @@ def outcome_undecided(job_id: int, error: BaseException) -> None:
 def attempt_stuck(job_id: int, task: str) -> None:
     """An attempt does not end in spite of everything: this process takes no more jobs, and will be killed."""
     logger.error(
-        "job %d: %s does not end, not even when interrupted; its process takes no more jobs and is killed when "
-        "its others have ended (a task with isolation='process' is killed at once)",
+        "job %d: %s does not end, not even when interrupted; its process takes no more jobs and is killed "
+        "when its others have ended (a task with isolation='process' is killed at once)",
         job_id,
         task,
     )
@@ -144,7 +144,9 @@ def process_ended(pid: int, how: str, seconds: float) -> None:
 
 def process_silent(pid: int, seconds: float) -> None:
     """A worker process showed no sign of life; the supervisor kills it."""
-    logger.error("process %d has shown no sign of life for %.0f s: it is killed, its jobs run again", pid, seconds)
+    logger.error(
+        "process %d has shown no sign of life for %.0f s: it is killed, its jobs run again", pid, seconds
+    )
 
 
 def reloading() -> None:

@@ -45,7 +45,8 @@ class ProcessDied(NightshiftError):
 
 
 class Unportable(NightshiftError):
-    """Stands for an error whose class cannot be pickled, when it has to leave the process that ran a job alone.
+    """Stands for an error whose class cannot be pickled, when it has to leave the process that ran a job
+    alone.
 
     Parameters:
         kind: the name of its class.

@@ -15,8 +15,8 @@ from tom_nightshift.worker.housekeeping import Housekeeping
 def middleware() -> list[Middleware]:
     """The middleware of a worker's broker. Hooks after a task run in reverse order.
 
-    Dramatiq's TimeLimit and ShutdownNotifications are not among them: they may interrupt a thread that has left its
-    task. ``worker/enforcer.py`` does their work.
+    Dramatiq's TimeLimit and ShutdownNotifications are not among them: they may interrupt a thread that has
+    left its task. ``worker/enforcer.py`` does their work.
     """
     return [
         JobHooks(),  # first before a task, so that all that follows is logged to its job; last after it

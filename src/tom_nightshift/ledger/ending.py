@@ -11,8 +11,7 @@ from enum import IntEnum
 
 from dramatiq.middleware import Interrupt
 
-STAGE = 10.0
-"""Seconds between two stages."""
+from tom_nightshift.conf import get_settings
 
 
 class Stage(IntEnum):
@@ -53,7 +52,7 @@ class Ending:
     def urge(self, stage: Stage) -> None:
         """Go to this stage, if it is not there yet."""
         if stage > self.stage:
-            self.stage, self.next_at = stage, time.monotonic() + STAGE
+            self.stage, self.next_at = stage, time.monotonic() + patience()
 
 
 def ask(seconds: float | None) -> Ending:
@@ -62,14 +61,18 @@ def ask(seconds: float | None) -> Ending:
     Parameters:
         seconds: until the next stage, as its row says; None where it does not say.
     """
-    patience = STAGE if seconds is None else seconds
-    return Ending(Stopped, Stage.ASKED, time.monotonic() + patience)
+    return Ending(Stopped, Stage.ASKED, time.monotonic() + (patience() if seconds is None else seconds))
 
 
-def interrupt(kind: type[Interrupt], patience: float = STAGE) -> Ending:
+def interrupt(kind: type[Interrupt], seconds: float | None = None) -> Ending:
     """End it now.
 
     Parameters:
-        patience: seconds until it is killed.
+        seconds: until it is killed; None: as long as between any two stages.
     """
-    return Ending(kind, Stage.RAISED, time.monotonic() + patience)
+    return Ending(kind, Stage.RAISED, time.monotonic() + (patience() if seconds is None else seconds))
+
+
+def patience() -> float:
+    """Seconds between two stages."""
+    return get_settings().stop_patience

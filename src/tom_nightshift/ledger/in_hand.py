@@ -36,12 +36,12 @@ class InHand(dict[Token, Attempt]):
         """Those that only the end of this process will end."""
         return [attempt for attempt in self.all() if attempt.stuck]
 
-    def interrupt(self, patience: float = ending.STAGE) -> None:
+    def interrupt(self, seconds: float | None = None) -> None:
         """End them all: this worker is leaving, or they were given to others.
 
         Parameters:
-            patience: seconds until one is killed that runs in a process of its own.
+            seconds: until one is killed that runs in a process of its own.
         """
         for attempt in self.all():
             if not attempt.stuck:
-                attempt.ending = ending.interrupt(Shutdown, patience)
+                attempt.ending = ending.interrupt(Shutdown, seconds)

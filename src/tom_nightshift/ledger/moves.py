@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tom_nightshift.ledger.ending import STAGE
+from tom_nightshift.ledger import ending
 from tom_nightshift.ledger.session import Sql, marks
 from tom_nightshift.states import Hold, State
 
@@ -114,7 +114,7 @@ def stop(sql: Sql, job_id: int, by: str) -> State | None:
         "state = CASE WHEN state = 'waiting' THEN 'stopped' ELSE state END, "
         "stop_stage = CASE WHEN state = 'waiting' OR stop_stage > 0 THEN stop_stage ELSE 1 END, "
         f"stop_next_at = CASE WHEN state = 'waiting' OR stop_stage > 0 THEN stop_next_at "
-        f"ELSE {sql.after(STAGE)} END, "
+        f"ELSE {sql.after(ending.patience())} END, "
         "reason = CASE WHEN state = 'waiting' THEN 'stopped' ELSE reason END, "
         "error = CASE WHEN state = 'waiting' THEN %s ELSE error END, "
         f"finished_at = CASE WHEN state = 'waiting' THEN {sql.now} ELSE finished_at END "

@@ -196,7 +196,8 @@ def _words_of(attempt: Attempt) -> str:
         return "stopped"
     if isinstance(error, MemoryError):
         limit = attempt.terms.memory
-        return f"it needed more memory than {f'the {limit:,} bytes that its task allows' if limit else 'there is'}"
+        most = f"the {limit:,} bytes that its task allows" if limit else "there is"
+        return f"it needed more memory than {most}"
     return in_words(error) if error is not None else ""
 
 

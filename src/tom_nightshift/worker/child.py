@@ -51,8 +51,8 @@ class Shape:
 
 
 def run_worker(broker: Any, shape: Shape, control: Control) -> int:
-    """Run jobs until told to end (SIGTERM), until it gives way to another, or until its supervisor is gone. The exit
-    code.
+    """Run jobs until told to end (SIGTERM), until it gives way to another, or until its supervisor is gone.
+    The exit code.
     """
     told = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: told.set())

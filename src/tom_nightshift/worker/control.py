@@ -1,7 +1,8 @@
 """What a worker process and its supervisor say to one another, over a socket made before the fork.
 
-The worker says that it is alive, that it gives way to another, and asks for a process that runs one job alone; the
-supervisor is the one who forks that, since it has no thread and no connection that a copy could be harmed by.
+The worker says that it is alive, that it gives way to another, and asks for a process that runs one job
+alone; the supervisor is the one who forks that, since it has no thread and no connection that a copy could be
+harmed by.
 """
 
 from __future__ import annotations

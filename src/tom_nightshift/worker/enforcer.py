@@ -1,8 +1,8 @@
 """Makes attempts end: those whose time limit has passed, whose job is stopped, whose worker is leaving.
 
-Whoever wants an attempt to end sets its ``ending``; here it is carried out, stage by stage: ask, interrupt, kill. What
-runs in a thread of this process cannot be killed alone: then the process takes no more jobs, another takes its place,
-and it is killed as soon as its other jobs have ended.
+Whoever wants an attempt to end sets its ``ending``; here it is carried out, stage by stage: ask, interrupt,
+kill. What runs in a thread of this process cannot be killed alone: then the process takes no more jobs,
+another takes its place, and it is killed as soon as its other jobs have ended.
 """
 
 from __future__ import annotations
@@ -71,4 +71,4 @@ class Enforcer:
     def _seconds_until_alone(self) -> float:
         """When the other jobs of this process will have ended, at the latest."""
         others = (one for one in self.dispatcher.in_hand.all() if not one.stuck)
-        return max((one.terms.limit - one.seconds + 2 * ending.STAGE for one in others), default=0.0)
+        return max((one.terms.limit - one.seconds + 2 * ending.patience() for one in others), default=0.0)

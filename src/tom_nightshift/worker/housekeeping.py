@@ -117,7 +117,9 @@ class House:
         moves.release_parked(
             sql, self.broker.known_tasks()
         )  # parked by another worker, which did not know the task
-        return rescue.reconcile(sql, self.dispatcher.presence.name, self.dispatcher.in_hand.held(), self.missing)
+        return rescue.reconcile(
+            sql, self.dispatcher.presence.name, self.dispatcher.in_hand.held(), self.missing
+        )
 
     def _replace_dead_threads(self) -> None:
         """An interrupt that comes late ends a thread of Dramatiq's, silently; nobody else would start

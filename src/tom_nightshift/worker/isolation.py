@@ -1,8 +1,8 @@
 """Runs an attempt in a process of its own, forked by the supervisor: the worker's side.
 
-The worker's thread waits for it; what the task says there is said here, and how it ended is how the call ends. So
-claim, outcome, log and Dramatiq's middleware are those of any other attempt. If the process dies, that is its own
-affair: no other job runs in it.
+The worker's thread waits for it; what the task says there is said here, and how it ended is how the call
+ends. So claim, outcome, log and Dramatiq's middleware are those of any other attempt. If the process dies,
+that is its own affair: no other job runs in it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +20,7 @@ from tom_nightshift.exceptions import ProcessDied
 from tom_nightshift.ledger.attempt import Attempt
 from tom_nightshift.ledger.ending import Stage
 from tom_nightshift.worker.control import Alone, Control
-from tom_nightshift.worker.isolated import ASK, Assignment, Ended, Said
+from tom_nightshift.worker.parcels import ASK, Assignment, Ended, Said
 
 STATUS_WITHIN = 10.0
 """Seconds in which the supervisor tells how a process ended."""
@@ -123,7 +122,7 @@ class Process:
         try:
             self._alone.life.settimeout(STATUS_WITHIN)
             told = self._alone.life.recv(16)
-        except (OSError, socket.timeout):
+        except (TimeoutError, OSError):
             return None
         return int(told) if told else None
 

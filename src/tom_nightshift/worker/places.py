@@ -1,4 +1,6 @@
-"""The places for worker processes that a supervisor keeps filled: who is in which, since when, when the next comes."""
+"""The places for worker processes that a supervisor keeps filled: who is in which, since when, when the next
+comes.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,7 @@ class Places:
             self._due[occupant.place] = 0.0
 
     def leave(self, pid: int) -> Occupant:
-        """This process has ended; its place is due again, after a while if it did not live long. Who it was."""
+        """This process has ended. Who it was."""
         occupant = self.occupants.pop(pid)
         occupant.control.close()
         return occupant

@@ -1,6 +1,7 @@
 """The supervisor: loads Django once, forks the worker processes, replaces one that dies, ends them all.
 
-It has no thread and no connection, ever: what it forks shares its memory and inherits nothing that must not be shared.
+It has no thread and no connection, ever: what it forks shares its memory and inherits nothing that must not
+be shared.
 """
 
 from __future__ import annotations
@@ -130,7 +131,8 @@ class Supervisor:
         return self.child(mine)
 
     def _fork(self, main: Callable[[], int], on_orphaned: signal.Signals) -> int:
-        # A signal must not find the child with the supervisor's handlers: it would end its siblings, and not itself.
+        # A signal must not find the child with the supervisor's handlers: it would end its siblings, and not
+        # itself.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
         try:
             pid = os.fork()
@@ -164,8 +166,7 @@ class Supervisor:
 
     def _hear(self) -> None:
         patience = self.places.seconds_until_due() if self.ending_since is None else None
-        ears = self._ears()
-        listened = [self._news, *ears]
+        listened: list[Any] = [self._news, *self._ears()]
         heard, _, _ = select.select(listened, [], [], LOOK if patience is None else min(LOOK, patience))
         self._excuse_own_absence()
         with contextlib.suppress(BlockingIOError):

@@ -1,4 +1,5 @@
-"""Processes that run one job alone, on the supervisor's side: it forks them, tells how they ended, kills them.
+"""Processes that run one job alone, on the supervisor's side: it forks them, tells how they ended, kills
+them.
 
 Each is somebody's: when whoever asked for it closes its end of the line, or dies, the process is killed.
 """

@@ -1,0 +1,86 @@
+"""An interrupt reaches a thread while it is inside its task, and at no other time."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from dramatiq.middleware import Interrupt, Shutdown
+
+from tom_nightshift.ledger.frame import Frame
+
+
+def in_thread(fn):
+    """Run in a thread; what it returned or raised."""
+    came = []
+
+    def run():
+        try:
+            came.append(fn())
+        except BaseException as error:
+            came.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, came
+
+
+def test_inside_the_task_it_is_raised():
+    frame, inside = Frame(), threading.Event()
+
+    def task():
+        frame.enter()
+        try:
+            inside.set()
+            while True:
+                pass
+        finally:
+            frame.leave()
+
+    thread, came = in_thread(task)
+    assert inside.wait(10)
+    assert frame.interrupt(Shutdown)
+    thread.join(10)
+    assert isinstance(came[0], Shutdown)
+    assert frame.interrupted
+    assert not frame.entered
+
+
+def test_before_and_after_it_is_refused():
+    frame = Frame()
+    assert not frame.interrupt(Shutdown)
+    frame.enter()
+    frame.leave()
+    assert not frame.interrupt(Shutdown)
+    assert not frame.interrupted
+
+
+@pytest.mark.parametrize("round_", range(20))
+def test_however_the_two_race_the_thread_outlives_it(round_):
+    """A thread goes in and out as fast as it can while another interrupts it: outside nothing ever comes."""
+    frame, done = Frame(), threading.Event()
+    outside: list[BaseException] = []
+
+    def tasks():
+        for _ in range(300):
+            try:
+                frame.enter()
+                try:
+                    sum(range(50))
+                finally:
+                    frame.leave()
+            except Interrupt:
+                pass  # inside: as it should
+            frame.leave()  # as the hook after the task does
+            try:
+                sum(range(50))
+            except Interrupt as error:
+                outside.append(error)
+        done.set()
+
+    thread, came = in_thread(tasks)
+    while not done.is_set() and thread.is_alive():
+        frame.interrupt(Interrupt)
+    thread.join(10)
+    assert came == [None]
+    assert outside == []
