@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
 
 from tests.settings import *  # noqa: F403
 from tests.settings import INSTALLED_APPS as ENGINE
+
+if Path(os.environ.get("NIGHTSHIFT_TEST_BROKEN", "not there")).exists():
+    raise ImproperlyConfigured("broken")
 
 INSTALLED_APPS = [*ENGINE, "tests.app", "myapp"]  # myapp: the demo's, which is the tutorial's
 

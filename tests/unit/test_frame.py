@@ -55,6 +55,31 @@ def test_before_and_after_it_is_refused():
     assert not frame.interrupted
 
 
+def test_one_that_comes_when_the_task_has_ended_is_forgotten():
+    """What the task returned counts: it had done its work."""
+    frame = Frame()
+    frame.enter()
+    frame._lock = LateLock(frame)
+    frame.leave()
+    assert frame._lock.came == 1
+    assert not frame.entered
+
+
+class LateLock:
+    """Lets an interrupt come at the moment at which the lock is taken, once."""
+
+    def __init__(self, frame):
+        self.frame, self.came = frame, 0
+
+    def __enter__(self):
+        if not self.came:
+            self.came += 1
+            raise Interrupt
+
+    def __exit__(self, *_):
+        pass
+
+
 @pytest.mark.parametrize("round_", range(20))
 def test_however_the_two_race_the_thread_outlives_it(round_):
     """A thread goes in and out as fast as it can while another interrupts it: outside nothing ever comes."""
