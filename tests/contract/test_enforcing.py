@@ -109,16 +109,16 @@ def test_a_stop_asked_twice_begins_once(quick, broker):
 def test_after_an_interrupt_the_thread_s_connections_are_new_and_the_process_gives_way(quick, broker):
     opened = []
 
+    def look():
+        connection.ensure_connection()
+        opened.append(connection.connection)
+
     def task():
-        opened.append(connection.connection or connection.ensure_connection() or connection.connection)
+        look()
         spin()
 
     task = actor(task, broker=broker, timeout=0.3)
-    look = actor(
-        lambda: opened.append(connection.connection or connection.ensure_connection() or connection.connection),
-        actor_name="look",
-        broker=broker,
-    )  # fmt: skip
+    look = actor(look, broker=broker)
     with running(broker, threads=1):
         ended(task.send())
         wait_until(lambda: broker.dispatcher.retiring, what="retirement")

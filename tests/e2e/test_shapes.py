@@ -156,7 +156,7 @@ def test_stop_interrupts_a_process_of_its_own(site, gate):
 
 
 def test_stop_of_what_only_the_end_of_its_process_ends(site, gate, tmp_path):
-    """It shares its process with another job: that one finishes first; others go to the next process meanwhile."""
+    """It shares its process with another job: that one finishes first; others go to the next process."""
     stuck = sleep.send(str(gate.folder), 600.0)
     neighbour = pass_gate.send(str(gate.folder))
     with site.worker("--threads=2", STOP_PATIENCE=1) as worker:

@@ -29,7 +29,7 @@ def test_a_running_job_is_asked(as_, make_job):
     page = post(as_("owner"), "stop", job, follow=True).content.decode()
     job.refresh_from_db()
     assert (job.state, job.stop_requested) == ("running", True)
-    assert "Asked to stop by you; it ends at its next step." in page
+    assert "Asked to stop by you: it ends at its next step, or is interrupted at " in page
     assert 'id="nightshift-stop"' not in page
 
 

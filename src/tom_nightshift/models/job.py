@@ -164,5 +164,6 @@ class Job(models.Model):
     @property
     def version(self) -> str:
         """Changes whenever something that the page shows of this row changes, but for the log."""
-        shown = (self.state, self.hold, self.attempt, self.done, self.total, self.note, self.stop_requested)
+        shown = (self.state, self.hold, self.attempt, self.done, self.total, self.note, self.stop_requested,
+                 self.stop_stage)  # fmt: skip
         return f"{'-'.join(str(part) for part in shown)}-{len(self.stages or [])}"

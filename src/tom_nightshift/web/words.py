@@ -11,6 +11,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from tom_nightshift.ledger.ending import Stage
 from tom_nightshift.models import Attempt, Job
 from tom_nightshift.states import Hold, State
 
@@ -175,11 +176,20 @@ def _waiting(job: Job) -> str:
 
 def _running(job: Job, stopped_by: str) -> str:
     if job.stop_requested:
-        by = f" by {stopped_by}" if stopped_by else ""
-        return f"Asked to stop{by}; it ends at its next step."
+        return _being_stopped(job, f" by {stopped_by}" if stopped_by else "")
     if job.attempt > 1:
         return f"Running: this is its {nth_try(job.attempt)}, since {moment(job.claimed_at)}."
     return f"Running since {moment(job.started_at)}."
+
+
+def _being_stopped(job: Job, by: str) -> str:
+    """How hard it is urged, and when that gets harder."""
+    at = f"at {moment(job.stop_next_at)}" if job.stop_next_at else "soon"
+    if job.stop_stage >= Stage.KILLED:
+        return f"Stopped{by}, but it does not end: the process that runs it is ended, {at} at the latest."
+    if job.stop_stage == Stage.RAISED:
+        return f"Stopped{by}: it was interrupted, and is ended by force {at} if it has not ended by then."
+    return f"Asked to stop{by}: it ends at its next step, or is interrupted {at}."
 
 
 def _done(job: Job) -> str:
