@@ -23,9 +23,10 @@ test-fast: ## The quick tests: no server, no TOM Toolkit, no science (ARGS="-k w
 lint: ## Style, types, floors; changes nothing
 	@$(PYTHON) -m tools.test lint
 
-fix: ## Repair what can be repaired
+fix: ## Repair what can be repaired; write the reference pages anew from the code
 	@$(PYTHON) -m tools.venv main
 	@$(TEST_BIN)ruff check --fix .
 	@$(TEST_BIN)ruff format .
+	@$(PYTHON) -m tools.reference
 
 .PHONY: help demo test test-fast lint fix

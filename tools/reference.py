@@ -1,0 +1,94 @@
+"""Write the reference pages that are lists of what stands in the code: settings, events, errors.
+
+    python3 -m tools.reference
+
+Read from the source, not by import, so that it needs nothing but Python.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+CODE = ROOT / "src" / "tom_nightshift"
+PAGES = ROOT / "docs" / "reference"
+
+SETTINGS = """# Settings
+
+One dictionary in the TOM's settings, `NIGHTSHIFT = {"THREADS": 8}`. Times are in seconds and sizes in bytes, unless said. A key that
+is not listed is refused with the nearest right name. The environment variable `NIGHTSHIFT_BROKER` overrides `BROKER`.
+
+| key | default | meaning |
+|---|---|---|
+"""
+
+EVENTS = """# Events
+
+Everything Nightshift writes to the log, by the logger `nightshift`.
+
+| event | when |
+|---|---|
+"""
+
+ERRORS = """# Errors
+
+Each message says what was wrong, with the value, and what to do. All are in `tom_nightshift.exceptions`.
+
+| error | meaning |
+|---|---|
+"""
+
+NOT_EVENTS = {"first_line", "results_are_kept"}
+
+
+def main() -> None:
+    (PAGES / "settings.md").write_text(SETTINGS + "".join(settings()))
+    (PAGES / "events.md").write_text(EVENTS + "".join(events()))
+    (PAGES / "errors.md").write_text(ERRORS + "".join(errors()))
+
+
+def settings() -> Iterator[str]:
+    (fields,) = (node.body for node in _body("conf.py") if getattr(node, "name", "") == "Settings")
+    for field, meaning in zip(fields, fields[1:], strict=False):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and field.value is not None
+        ):
+            assert isinstance(meaning, ast.Expr) and isinstance(meaning.value, ast.Constant), field.target.id
+            words = _one_line(str(meaning.value.value))
+            yield f"| `{field.target.id.upper()}` | `{ast.unparse(field.value)}` | {words} |\n"
+
+
+def events() -> Iterator[str]:
+    for node in _body("events.py"):
+        if (
+            isinstance(node, ast.FunctionDef)
+            and not node.name.startswith("_")
+            and node.name not in NOT_EVENTS
+        ):
+            yield f"| `{node.name}` | {_docstring(node)} |\n"
+
+
+def errors() -> Iterator[str]:
+    for node in _body("exceptions.py"):
+        if isinstance(node, ast.ClassDef):
+            yield f"| `{node.name}` | {_docstring(node)} |\n"
+
+
+def _body(file: str) -> list[ast.stmt]:
+    return ast.parse((CODE / file).read_text()).body
+
+
+def _docstring(node: ast.FunctionDef | ast.ClassDef) -> str:
+    return _one_line((ast.get_docstring(node) or "").split("\n\n")[0])
+
+
+def _one_line(words: str) -> str:
+    return " ".join(words.split()).replace("``", "`")
+
+
+if __name__ == "__main__":
+    main()
