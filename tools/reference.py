@@ -8,6 +8,7 @@ Read from the source, not by import, so that it needs nothing but Python.
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +18,9 @@ PAGES = ROOT / "docs" / "reference"
 
 SETTINGS = """# Settings
 
-One dictionary in the TOM's settings, `NIGHTSHIFT = {"THREADS": 8}`. Times are in seconds and sizes in bytes, unless said. A key that
-is not listed is refused with the nearest right name. The environment variable `NIGHTSHIFT_BROKER` overrides `BROKER`.
+One dictionary in the TOM's settings, `NIGHTSHIFT = {"THREADS": 8}`. Times are in seconds and sizes in bytes,
+unless said. A key that is not listed is refused with the nearest right name. The environment variable
+`NIGHTSHIFT_BROKER` overrides `BROKER`.
 
 | key | default | meaning |
 |---|---|---|
