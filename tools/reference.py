@@ -52,16 +52,13 @@ def main() -> None:
 
 
 def settings() -> Iterator[str]:
-    (fields,) = (node.body for node in _body("conf.py") if getattr(node, "name", "") == "Settings")
-    for field, meaning in zip(fields, fields[1:], strict=False):
-        if (
-            isinstance(field, ast.AnnAssign)
-            and isinstance(field.target, ast.Name)
-            and field.value is not None
-        ):
-            assert isinstance(meaning, ast.Expr) and isinstance(meaning.value, ast.Constant), field.target.id
-            words = _one_line(str(meaning.value.value))
-            yield f"| `{field.target.id.upper()}` | `{ast.unparse(field.value)}` | {words} |\n"
+    classes = (node for node in _body("conf.py") if isinstance(node, ast.ClassDef))
+    (fields,) = (node.body for node in classes if node.name == "Settings")
+    for field, meaning in itertools.pairwise(fields):
+        if isinstance(field, ast.AnnAssign) and field.value is not None:
+            assert isinstance(meaning, ast.Expr), ast.unparse(field)
+            name, words = ast.unparse(field.target).upper(), _one_line(ast.literal_eval(meaning.value))
+            yield f"| `{name}` | `{ast.unparse(field.value)}` | {words} |\n"
 
 
 def events() -> Iterator[str]:
