@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 import time
 
@@ -12,8 +13,12 @@ from dramatiq.middleware import Shutdown, TimeLimitExceeded
 from tests.support.jobs import actor, ended, job_of, own_sql, reached, running
 from tests.support.waiting import wait_until
 from tom_nightshift.ledger import moves, reporter
+from tom_nightshift.ledger.attempt import Attempt
+from tom_nightshift.ledger.ending import Ending
+from tom_nightshift.ledger.options import Terms
 from tom_nightshift.models import Job
 from tom_nightshift.states import State
+from tom_nightshift.worker.enforcer import Enforcer
 
 
 @pytest.fixture
@@ -128,7 +133,7 @@ def test_after_an_interrupt_the_thread_s_connections_are_new_and_the_process_giv
 
 def test_no_other_job_is_hit_by_an_interrupt_that_comes_late(quick, broker):
     """The task ends at the very moment at which its time does."""
-    first = actor(lambda: time.sleep(0.3), actor_name="first", broker=broker, timeout=0.3)
+    first = actor(lambda: ctypes.CDLL(None).usleep(300_000), actor_name="first", broker=broker, timeout=0.3)
     second = actor(lambda: sum(range(1000)), actor_name="second", broker=broker)
     with running(broker, threads=1) as worker:
         sent = [task.send() for _ in range(5) for task in (first, second)]
@@ -160,6 +165,21 @@ def test_a_worker_that_was_taken_for_dead_interrupts_what_it_runs(quick, broker)
         note = wait_until(lambda: Job.objects.get().attempts.get().error, what="note")
     assert note == "; ended returned, but too late"
     assert job_of(message).state == State.LOST
+
+
+def test_what_has_ended_is_not_urged_while_its_outcome_waits_for_the_database(quick, broker):
+    with running(broker):
+        attempt = Attempt(1, 1, "task", "default", terms=Terms(limit=0.001))
+        attempt.begun, attempt.over = time.monotonic() - 5, True
+        broker.dispatcher.in_hand[attempt.token] = attempt
+        enforcer = Enforcer(broker.dispatcher)
+        enforcer.tick()
+        untouched = attempt.ending
+        attempt.over = False
+        enforcer.tick()
+        del broker.dispatcher.in_hand[attempt.token]
+    assert untouched is None
+    assert isinstance(attempt.ending, Ending)
 
 
 def test_a_task_that_wants_a_process_of_its_own_says_where_there_is_none(run):

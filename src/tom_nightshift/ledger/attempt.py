@@ -95,6 +95,9 @@ class Attempt:
     entered: bool = False
     """Its task has begun."""
 
+    over: bool = False
+    """Its task has ended; only its outcome is still to be written."""
+
     process: OwnProcess | None = None
     begun: float | None = None
     """``time.monotonic()`` when a thread began it."""

@@ -24,6 +24,7 @@ from tom_nightshift.ledger.outcomes import Outcome
 from tom_nightshift.ledger.presence import Presence
 from tom_nightshift.ledger.reporter import Reporter
 from tom_nightshift.ledger.session import AWAY, UNREACHABLE, OwnConnection
+from tom_nightshift.states import State
 
 POLL = 1.0
 """Seconds between looks for jobs that nobody rang for."""
@@ -136,10 +137,17 @@ class Dispatcher(threading.Thread):
         while self.in_hand.can_end and self.is_alive() and time.monotonic() < deadline:
             time.sleep(LOOK_AGAIN)
 
-    def give_up_stuck(self) -> None:
-        """Write the outcome of what does not end; only for a process that is about to be killed."""
-        for attempt in self.in_hand.stuck():
-            self._queue(attempt, outcomes.forced(attempt))
+    def give_up_stuck(self) -> bool:
+        """Write the outcome of what does not end, for a process that ends now. Whether there was any.
+
+        What is to run again is not written: those who see that this process is dead hand it back.
+        """
+        stuck = self.in_hand.stuck()
+        for attempt in stuck:
+            outcome = outcomes.forced(attempt)
+            if outcome.state != State.WAITING:
+                self._queue(attempt, outcome)
+        return bool(stuck)
 
     def stop(self, timeout: float = 10.0) -> None:
         """End the thread once every outcome handed over is written, at most after so many seconds."""

@@ -63,6 +63,7 @@ class JobHooks(Middleware):
 
 
 def _leave(attempt: Attempt) -> None:
+    attempt.over = True
     attempt.frame.leave()
     attempt.log.end_line(capture.clock())
     current.set(None)

@@ -105,8 +105,8 @@ def _wind_down(dispatcher: Dispatcher, worker: dramatiq.Worker, grace: float) ->
     if dispatcher.in_hand.can_end:
         dispatcher.in_hand.interrupt(LAST_WORDS / 2)
         dispatcher.wait_for_running_jobs(LAST_WORDS)
-    dispatcher.give_up_stuck()
-    worker.stop(timeout=STOP_THREADS)
+    stuck = dispatcher.give_up_stuck()
+    worker.stop(timeout=0 if stuck else STOP_THREADS)  # a row that says "stopped" is not to be a lie for long
 
 
 def _memory() -> int:

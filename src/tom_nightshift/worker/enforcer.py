@@ -28,9 +28,9 @@ class Enforcer:
         self.dispatcher = dispatcher
 
     def tick(self) -> None:
-        """Look at each attempt that a thread has begun."""
+        """Look at each attempt whose task is running."""
         for attempt in self.dispatcher.in_hand.all():
-            if attempt.begun is not None and not attempt.stuck:
+            if attempt.begun is not None and not attempt.over and not attempt.stuck:
                 self._watch_the_time(attempt)
                 if attempt.ending is not None:
                     self._end(attempt, attempt.ending)

@@ -183,6 +183,8 @@ class Supervisor:
         with contextlib.suppress(BlockingIOError, ConnectionError):
             while True:
                 word, descriptors, _, _ = socket.recv_fds(said, control.LONGEST, 2)
+                if not word:
+                    return
                 self.places.occupants[pid].heard = time.monotonic()
                 if word == control.ISOLATE and len(descriptors) == 2:
                     self.zygote.start(descriptors)
