@@ -60,23 +60,26 @@ def in_frame(attempt: Attempt, fn: Call, args: tuple[Any, ...], kwargs: Mapping[
 
 def _run(attempt: Attempt, fn: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     try:
-        if _wants_a_process(attempt):
-            attempt.entered = True
-            assert _isolation is not None
-            return _isolation(attempt, args, kwargs)
-        return in_frame(attempt, fn, args, kwargs)
+        isolation = _isolation_of(attempt)
+        if isolation is None:
+            return in_frame(attempt, fn, args, kwargs)
+        attempt.entered = True
+        return isolation(attempt, args, kwargs)
     except NOT_ITS_END as error:
         attempt.put_back = error
         raise SkipMessage(f"job {attempt.job_id} is put back") from error
 
 
-def _wants_a_process(attempt: Attempt) -> bool:
-    """A job whose worker died once runs alone from then on: so that it is known which of several did it."""
+def _isolation_of(attempt: Attempt) -> Isolation | None:
+    """What gives the attempt a process of its own; None: it runs in this one.
+
+    A job whose worker died once runs alone from then on: so that it is known which of several did it.
+    """
     if attempt.inline:
-        return False
+        return None
     if attempt.terms.isolated and _isolation is None:
         raise TaskError(
             f"{attempt.task} asks for a process of its own (isolation='process'), which only "
             "./manage.py nightshift can give it: run that instead of this worker."
         )
-    return _isolation is not None and (attempt.terms.isolated or attempt.losses > 0)
+    return _isolation if attempt.terms.isolated or attempt.losses > 0 else None

@@ -33,9 +33,7 @@ MEGABYTE = 1 << 20
 
 def run(job: Connection) -> int:
     """Run what comes over the connection; the exit code."""
-    signal.signal(
-        signal.SIGTERM, signal.SIG_IGN
-    )  # sent to all of a service's processes; the worker decides for us
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what it means is decided by the worker
     assignment: Assignment = job.recv()
     capture.install()
     attempt = assignment.attempt()

@@ -5,6 +5,7 @@ There: what is to be run, and words to a task that is to end. Back: what the tas
 
 from __future__ import annotations
 
+import copy
 import pickle
 import threading
 import time
@@ -105,7 +106,7 @@ class Said:
         assert isinstance(attempt.log, Outgoing)
         with attempt.lock:
             changed, attempt.reports.changed = attempt.reports.changed, False
-            reports = replace(attempt.reports) if changed else None
+            reports = _snapshot(attempt.reports) if changed else None
         return cls(attempt.log.lines(), reports, list(attempt.warnings), list(attempt.made))
 
     def pass_on(self, attempt: Attempt) -> None:
@@ -143,6 +144,15 @@ class Ended:
         if self.raised is not None:
             raise self.raised
         return self.returned
+
+
+def _snapshot(reports: Reports) -> Reports:
+    """A copy that the task does not change while it is on its way."""
+    return replace(
+        reports,
+        stages=[dict(stage) for stage in list(reports.stages)],
+        saved={key: copy.copy(value) for key, value in list(reports.saved.items())},
+    )
 
 
 def packed(ended: Ended) -> bytes:
