@@ -22,10 +22,9 @@ from tom_nightshift.states import State
 
 
 def test_what_is_said_there_is_said_here(site):
-    message = speak_alone.send("hello")
     with site.worker() as worker:
-        job = ended(message, at_most=PATIENCE)
         workers = worker.children()
+        job = ended(speak_alone.send("hello"), at_most=PATIENCE)
     assert (job.state, job.error) == (State.WARNED, "mind the gap")
     assert [line.partition(" ")[2] for line in log_of(job)] == ["hello", "printed", "WARNING: mind the gap"]
     assert (job.done, job.total, job.note) == (1, 4, "a quarter")
