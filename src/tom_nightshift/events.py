@@ -30,13 +30,9 @@ def worker_found_dead(name: str, jobs: int) -> None:
     logger.warning("worker %s is dead; %d of its jobs returned", name, jobs)
 
 
-def job_lost_by_worker(job_id: int, number: int) -> None:
-    """An engine fault: a row said that this worker runs it, and no thread of it does."""
-    logger.error(
-        "engine fault: job %d (attempt %d) was held by no thread of this worker; it was put back",
-        job_id,
-        number,
-    )
+def job_lost_by_worker(job_id: int, number: int, why: str) -> None:
+    """An engine fault: a row said that a worker runs it, and no thread of that worker does."""
+    logger.error("engine fault: job %d (attempt %d) is put back: %s", job_id, number, why)
 
 
 def job_started(job_id: int, task: str, number: int) -> None:
@@ -105,6 +101,43 @@ def attempt_stuck(job_id: int, task: str) -> None:
 def worker_retires(why: str) -> None:
     """A worker process takes no more jobs and gives way to another."""
     logger.info("this worker process takes no more jobs, and another takes its place: %s", why)
+
+
+def return_refused(job_id: int, error: BaseException) -> None:
+    """An engine fault: a row refused to be put back; the others were, and this one is tried again."""
+    logger.error("engine fault: job %d could not be put back: %s", job_id, first_line(error), exc_info=error)
+
+
+def job_set_aside(job_id: int, times: int) -> None:
+    """An engine fault: a job was put back several times because its end could not be written; it is set
+    aside.
+    """
+    logger.error("engine fault: the end of job %d was lost %d times; it is set aside", job_id, times)
+
+
+def queue_paused(queue: str, by: str, jobs: int) -> None:
+    """Somebody paused a queue; its jobs wait."""
+    logger.info("queue %s was paused%s; %d of its jobs wait", queue, f" by {by}" if by else "", jobs)
+
+
+def queue_resumed(queue: str, jobs: int) -> None:
+    """Somebody resumed a queue."""
+    logger.info("queue %s was resumed; %d jobs may begin", queue, jobs)
+
+
+def holds_put_right(jobs: int) -> None:
+    """Jobs were held for nothing, or ready though their queue is paused; the sweep put them right."""
+    logger.info("%d jobs were put right: held for nothing, or ready though their queue is paused", jobs)
+
+
+def jobs_expired(jobs: int) -> None:
+    """Jobs waited until they were too old to be of use."""
+    logger.info("%d jobs were too old before their turn came", jobs)
+
+
+def backoff_failed(task: str, error: BaseException) -> None:
+    """The function that a task has for ``backoff`` failed; the job waits by Dramatiq's own rule."""
+    logger.error("%s: its backoff function failed: %s", task, first_line(error), exc_info=error)
 
 
 def thread_replaced(count: int) -> None:
@@ -196,10 +229,19 @@ def _is_not_migrated(error: BaseException) -> bool:
 
 
 class _KeptResults(logging.Filter):
-    """Drops Dramatiq's warning that a return value was discarded: the row keeps it."""
+    """Drops two warnings of Dramatiq's: that a return value was discarded, as the row keeps it; and that a
+    message was skipped whose job was put back.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if "was skipped" in str(record.msg) and isinstance(record.args, tuple):
+            return not any(_is_put_back(value) for value in record.args)
         return "returned a value that is not None" not in str(record.msg)
+
+
+def _is_put_back(message: object) -> bool:
+    attempt = getattr(message, "attempt", None)
+    return getattr(attempt, "put_back", None) is not None
 
 
 def results_are_kept() -> None:

@@ -48,6 +48,17 @@ def test_a_value_that_means_nothing_is_refused(declare, name, value):
         declare(**{name: value})
 
 
+def test_a_function_as_backoff_is_left_to_be_asked(declare):
+    def backoff(error, job):
+        return 5
+
+    options = declare(backoff=backoff).options
+    assert options["backoff"] is backoff
+    assert "min_backoff" not in options
+    with pytest.raises(OptionRefused, match="task: backoff and min_backoff say the same thing"):
+        declare(backoff=backoff, min_backoff=3)
+
+
 def test_attempts_are_whole(declare):
     with pytest.raises(OptionRefused, match=r"max_attempts is 2\.5: it takes a whole number"):
         declare(max_attempts=2.5)

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Protocol
 
-from dramatiq import Message
+from dramatiq import Message, MessageProxy
 from dramatiq.middleware import Interrupt
 
 from tom_nightshift.conf import get_settings
@@ -69,6 +69,9 @@ class Attempt:
     _: KW_ONLY  # so many of the same type: by position one would slip into another
     title: str = ""
     message_id: str = ""
+    message: MessageProxy | None = None
+    """Dramatiq's message of this delivery, once it could be read."""
+
     owner_id: int | None = None
     root: int | None = None
     failures: int = 0

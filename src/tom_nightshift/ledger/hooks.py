@@ -30,6 +30,7 @@ class JobMessage(MessageProxy):
         super().__init__(message)
         self.attempt = attempt
         attempt.message_id = message.message_id
+        attempt.message = self
 
 
 class JobHooks(Middleware):

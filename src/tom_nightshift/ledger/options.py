@@ -18,7 +18,7 @@ OPTIONS = {
     "on_lost": "'again' (default): a job whose worker died runs again. 'lost': it must not.",
     "repeatable": "Whether the page offers Run again. Default True.",
     "max_attempts": "How often a failing job is tried in all. Default 1.",
-    "backoff": "Seconds before the second attempt; each further wait is twice as long.",
+    "backoff": "Seconds before the second attempt, doubled each time; or a function of (exception, job).",
     "timeout": "Seconds that one attempt may take.",
     "isolation": "'process': each attempt runs in a process of its own. Default: a thread.",
     "memory": "With isolation='process': bytes that an attempt may take on top of what a worker has.",
@@ -75,6 +75,8 @@ def settle(actor: Actor[Any, Any]) -> None:
     _check_names(actor)
     for ours, theirs in _MEANS.items():
         if ours in options:
+            if ours == "backoff" and callable(options[ours]) and theirs not in options:
+                continue  # asked when an attempt has failed
             if theirs in options:
                 raise OptionRefused(
                     f"{actor.actor_name}: {ours} and {theirs} say the same thing: keep {ours}."

@@ -150,6 +150,8 @@ class RunningJob:
     task: str
     title: str
     owner_id: int | None
+    failures: int
+    """How often it has failed before."""
 
     @property
     def row(self) -> Any:
@@ -160,9 +162,14 @@ class RunningJob:
 def current_job() -> RunningJob | None:
     """The job that the calling thread is running; None outside one."""
     attempt = current.get()
-    if attempt is None:
-        return None
-    return RunningJob(attempt.job_id, attempt.number, attempt.task, attempt.title, attempt.owner_id)
+    return None if attempt is None else running_job(attempt)
+
+
+def running_job(attempt: Attempt) -> RunningJob:
+    """The job of an attempt."""
+    return RunningJob(
+        attempt.job_id, attempt.number, attempt.task, attempt.title, attempt.owner_id, attempt.failures
+    )
 
 
 def _finite(value: float | None) -> float | None:
