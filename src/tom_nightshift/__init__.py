@@ -2,7 +2,11 @@
 
 What a task may use::
 
-    from tom_nightshift import TaskError, checkpoint, current_job, progress, result, say, step, warn
+    from tom_nightshift import Later, TaskError, checkpoint, current_job, progress, result, say, step, warn
+
+For whoever runs the site::
+
+    from tom_nightshift import pause_queue, resume_queue
 """
 
 from __future__ import annotations
@@ -13,22 +17,31 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from tom_nightshift.exceptions import TaskError
+    from tom_nightshift.exceptions import Later, TaskError
+    from tom_nightshift.ledger.holding import pause_queue, resume_queue
     from tom_nightshift.ledger.speaking import checkpoint, current_job, progress, result, say, step, warn
 
 __all__ = [
+    "Later",
     "TaskError",
     "__version__",
     "checkpoint",
     "current_job",
+    "pause_queue",
     "progress",
     "result",
+    "resume_queue",
     "say",
     "step",
     "warn",
 ]
 
-_HOME = {"TaskError": "tom_nightshift.exceptions"}
+_HOME = {
+    "Later": "tom_nightshift.exceptions",
+    "TaskError": "tom_nightshift.exceptions",
+    "pause_queue": "tom_nightshift.ledger.holding",
+    "resume_queue": "tom_nightshift.ledger.holding",
+}
 
 
 def __getattr__(name: str) -> Any:

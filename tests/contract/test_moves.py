@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.support.jobs import actor, own_sql
-from tom_nightshift.ledger import moves
-from tom_nightshift.models import Job
+from tom_nightshift.ledger import holding, moves
+from tom_nightshift.models import Job, Queue
 from tom_nightshift.states import FINAL, MOVES, Hold, State
 
 
@@ -28,8 +28,18 @@ VERBS = {
     "stop": lambda sql, job: moves.stop(sql, job.id, "ann"),
     "release": lambda sql, job: moves.release(sql, [job.id]),
     "release_due": lambda sql, job: moves.release_due(sql),
+    "expire": lambda sql, job: moves.expire(sql),
+    "pause": lambda sql, job: holding.pause(sql, "default", "ann"),
+    "put_right": lambda sql, job: holding.put_right(sql),
     "release_parked": lambda sql, job: moves.release_parked(sql, ["task"]),
     **{f"finish as {state}": finish(state) for state in sorted(FINAL)},
+}
+
+HELD = {
+    "release": Hold.UNTIL,
+    "release_due": Hold.UNTIL,
+    "release_parked": Hold.PARKED,
+    "put_right": Hold.PAUSED,
 }
 
 
@@ -40,7 +50,7 @@ def test_each_verb_from_each_state(broker, verb, stop_requested):
     for state in State:
         job = Job.objects.get(message_id=send().message_id)
         Job.objects.exclude(pk=job.pk).delete()
-        Job.objects.update(state=state, attempt=1, stop_requested=stop_requested)
+        Job.objects.update(state=state, attempt=1, stop_requested=stop_requested, expires_at=job.created_at)
         with own_sql() as sql:
             VERBS[verb](sql, job)
         job.refresh_from_db()
@@ -54,12 +64,13 @@ def test_each_verb_does_move_something(broker):
     for verb in VERBS:
         job = Job.objects.get(message_id=send().message_id)
         Job.objects.exclude(pk=job.pk).delete()
-        held = {"release": Hold.UNTIL, "release_due": Hold.UNTIL, "release_parked": Hold.PARKED}.get(
-            verb, Hold.NONE
-        )
+        held = HELD.get(verb, Hold.NONE)
         from_state = State.RUNNING if verb.startswith(("finish", "wait")) else State.WAITING
-        Job.objects.update(state=from_state, attempt=1, hold=held, run_at=job.created_at)
+        Job.objects.update(
+            state=from_state, attempt=1, hold=held, run_at=job.created_at, expires_at=job.created_at
+        )
         with own_sql() as sql:
             VERBS[verb](sql, job)
         job.refresh_from_db()
         assert (job.state, job.hold) != (from_state, held), verb
+        Queue.objects.all().delete()

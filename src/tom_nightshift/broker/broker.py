@@ -76,7 +76,7 @@ class DatabaseBroker(Broker):
         delay = _until(message.options.pop("eta", None), delay)
         self.emit_before("enqueue", message, delay)
         if enqueue.is_retry(message):
-            enqueue.record_retry(message, (delay or 0) / 1000)
+            enqueue.record_retry(message, self._actor(message.actor_name), (delay or 0) / 1000)
         else:
             message = self._write(message, delay)
         self.emit_after("enqueue", message, delay)

@@ -14,8 +14,9 @@ from dramatiq.common import current_millis
 
 from tom_nightshift.conf import get_settings
 from tom_nightshift.exceptions import ArgumentsRefused
-from tom_nightshift.ledger import asking, bell, storable
+from tom_nightshift.ledger import asking, bell, retrying, storable
 from tom_nightshift.ledger.attempt import Retry, current
+from tom_nightshift.ledger.holding import ready_or_paused
 from tom_nightshift.ledger.session import Sql, callers_transaction
 from tom_nightshift.states import Hold
 
@@ -31,15 +32,15 @@ def is_retry(message: Any) -> bool:
     return attempt is not None and attempt.message_id == message.message_id
 
 
-def record_retry(message: Message[Any], delay: float) -> None:
+def record_retry(message: Message[Any], actor: Actor[Any, Any] | None, delay: float) -> None:
     """Remember that the running attempt is to run again; its end writes that, on the same row.
 
     Parameters:
-        delay: seconds.
+        delay: seconds that Dramatiq asks for; the task, or what it raised, may ask for others.
     """
     attempt = current.get()
     assert attempt is not None
-    attempt.retry = Retry(message, delay)
+    attempt.retry = Retry(message, retrying.seconds_to_wait(attempt, actor, delay))
 
 
 def write_row(
@@ -65,7 +66,7 @@ def write_row(
     encoded = _encode(clean, arguments)
     values = _values(clean, actor, arguments, wanted) | {"message": encoded}
     with callers_transaction() as sql:
-        job_id = _insert(sql, values, clean.message_id, delay)
+        job_id = _insert(sql, values, clean, delay, _seconds_of_use(clean, actor))
         bell.ring_on_commit()
     return job_id, clean
 
@@ -187,17 +188,34 @@ _EMPTY = {
 }  # fmt: skip
 
 
-def _insert(sql: Sql, values: dict[str, Any], message_id: str, delay: float | None) -> int:
+def _seconds_of_use(message: Message[Any], actor: Actor[Any, Any] | None) -> float | None:
+    """Seconds from now after which Dramatiq's AgeLimit takes the message for too old; None: never."""
+    max_age = message.options.get("max_age") or (actor.options.get("max_age") if actor else None)
+    if not isinstance(max_age, int | float):
+        return None
+    return (message.message_timestamp + max_age - current_millis()) / 1000
+
+
+def _insert(
+    sql: Sql, values: dict[str, Any], message: Message[Any], delay: float | None, of_use: float | None
+) -> int:
     """Insert the row; one that has this message already stays as it is."""
-    held = delay is not None and delay > 0
-    row = _EMPTY | values | {"message_id": sql.uuid(message_id), "hold": Hold.UNTIL if held else Hold.NONE}
-    run_at = sql.after(delay or 0) if held else "NULL"
+    row = _EMPTY | values | {"message_id": sql.uuid(message.message_id)}
+    due = delay is None or delay <= 0
+    times = {
+        "created_at": sql.now,
+        "run_at": "NULL" if due else sql.after(delay or 0),
+        "expires_at": "NULL" if of_use is None else sql.after(of_use),
+        # In this very statement: no other way costs less, and none is nearer to the truth.
+        "hold": ready_or_paused("%s") if due else f"'{Hold.UNTIL}'",
+    }
     marks = ", ".join(["%s"] * len(row))
     inserted = sql.rows(
-        f"INSERT INTO tom_nightshift_job ({', '.join(row)}, created_at, run_at) "
-        f"VALUES ({marks}, {sql.now}, {run_at}) "
+        f"INSERT INTO tom_nightshift_job ({', '.join([*row, *times])}) "
+        f"VALUES ({marks}, {', '.join(times.values())}) "
         "ON CONFLICT (message_id) DO NOTHING RETURNING id",
-        [sql.uuid(str(value)) if isinstance(value, uuid.UUID) else value for value in row.values()],
+        [sql.uuid(str(value)) if isinstance(value, uuid.UUID) else value for value in row.values()]
+        + ([message.queue_name] if due else []),
     )
     if inserted:
         return int(inserted[0][0])

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tom_nightshift.ledger import ending
+from tom_nightshift.ledger.holding import NOT_PAUSED, ready_or_paused
 from tom_nightshift.ledger.session import Sql, marks
 from tom_nightshift.states import Hold, State
 
@@ -17,6 +18,8 @@ Token = tuple[int, int]
 Row = tuple[Any, ...]
 
 CLAIMED = "id, attempt, task, queue, title, owner_id, root, failures, losses, saved, stages, message"
+_BY_ITS_QUEUE = ready_or_paused("queue")
+READY = f"state = 'waiting' AND hold = '' AND {NOT_PAUSED}"
 _HELD = "id = %s AND attempt = %s AND state = 'running'"
 
 
@@ -28,12 +31,12 @@ def claim(sql: Sql, worker: str, queues: Sequence[str], limit: int) -> list[Row]
     """
     soonest = (
         f"SELECT id FROM tom_nightshift_job "
-        f"WHERE state = 'waiting' AND hold = '' AND queue IN ({marks(queues)}) "
+        f"WHERE {READY} AND queue IN ({marks(queues)}) "
         "ORDER BY priority, ord, id LIMIT %s"
     )
     rows = sql.rows(
-        f"UPDATE tom_nightshift_job SET {_start(sql)} WHERE state = 'waiting' AND hold = '' "
-        f"AND id {_among_free(sql, soonest)} RETURNING {CLAIMED}, priority, ord",
+        f"UPDATE tom_nightshift_job SET {_start(sql)} WHERE {READY} "
+        f"AND id {sql.among_free(soonest)} RETURNING {CLAIMED}, priority, ord",
         [worker, *queues, limit],
     )
     return [row[:-2] for row in sorted(rows, key=lambda row: (row[-2], row[-1], row[0]))]
@@ -83,19 +86,21 @@ def wait_again(
     Parameters:
         charge: the counter that goes up: failures, losses, snoozes, or none.
         message: the message of the next delivery; None keeps the one that is there.
+        hold: why it may not be claimed yet; with ``Hold.NONE`` it may, unless its queue is paused.
         delay: seconds until it may be claimed, with ``Hold.UNTIL``.
 
     Returns:
         whether the attempt still held its row.
     """
     counter = f"{charge} = {charge} + 1, " if charge else ""
+    held = _BY_ITS_QUEUE if hold == Hold.NONE else f"'{hold}'"
     waits = bool(
         sql.run(
-            f"UPDATE tom_nightshift_job SET {counter}state = 'waiting', hold = %s, "
+            f"UPDATE tom_nightshift_job SET {counter}state = 'waiting', hold = {held}, "
             f"run_at = {sql.after(delay)}, "
             f"reason = %s, error = %s, message = coalesce(%s, message), worker = '' "
             f"WHERE {_HELD} AND NOT stop_requested",
-            [hold, reason, error, message, *token],
+            [reason, error, message, *token],
         )
     )
     return waits or finish(sql, token, State.STOPPED, reason="stopped", error="stopped", result=None)
@@ -152,17 +157,27 @@ def stopping(sql: Sql) -> str:
     return f"stop_requested, -({sql.age('stop_next_at')})"
 
 
+def expire(sql: Sql) -> int:
+    """waiting → expired, held or not: every job that is past its time of use."""
+    old = _too_old(sql)
+    free = sql.among_free(f"SELECT id FROM tom_nightshift_job WHERE {old}")
+    return sql.run(
+        "UPDATE tom_nightshift_job SET state = 'expired', hold = '', reason = 'expired', "
+        f"error = 'it was too old before its turn came', finished_at = {sql.now} WHERE {old} AND id {free}"
+    )
+
+
 def release_due(sql: Sql) -> int:
     """Jobs held until a time that has come may be claimed."""
-    due = f"state = 'waiting' AND hold = 'until' AND run_at <= {sql.now}"
-    free = _among_free(sql, f"SELECT id FROM tom_nightshift_job WHERE {due}")
-    return sql.run(f"UPDATE tom_nightshift_job SET hold = '' WHERE {due} AND id {free}")
+    due = _due(sql)
+    free = sql.among_free(f"SELECT id FROM tom_nightshift_job WHERE {due}")
+    return sql.run(f"UPDATE tom_nightshift_job SET hold = {_BY_ITS_QUEUE} WHERE {due} AND id {free}")
 
 
 def release(sql: Sql, job_ids: Sequence[int]) -> int:
     """These jobs, held until a time, may be claimed now."""
     return sql.run(
-        f"UPDATE tom_nightshift_job SET hold = '', run_at = {sql.now} "
+        f"UPDATE tom_nightshift_job SET hold = {_BY_ITS_QUEUE}, run_at = {sql.now} "
         f"WHERE state = 'waiting' AND hold = 'until' AND id IN ({marks(job_ids)})",
         job_ids,
     )
@@ -170,9 +185,12 @@ def release(sql: Sql, job_ids: Sequence[int]) -> int:
 
 def release_parked(sql: Sql, tasks: Sequence[str]) -> int:
     """Jobs that waited for a worker that knows their task may be claimed: here is one."""
-    parked = f"state = 'waiting' AND hold = 'parked' AND task IN ({marks(tasks)})"
-    free = _among_free(sql, f"SELECT id FROM tom_nightshift_job WHERE {parked}")
-    return sql.run(f"UPDATE tom_nightshift_job SET hold = '' WHERE {parked} AND id {free}", [*tasks, *tasks])
+    parked = _parked(tasks)
+    free = sql.among_free(f"SELECT id FROM tom_nightshift_job WHERE {parked}")
+    return sql.run(
+        f"UPDATE tom_nightshift_job SET hold = {_BY_ITS_QUEUE} WHERE {parked} AND id {free}",
+        [*tasks, *tasks],
+    )
 
 
 def record(sql: Sql, token: Token, outcome: str, error: str = "", traceback: str = "") -> None:
@@ -206,13 +224,22 @@ def seconds_until_due(sql: Sql) -> float | None:
 
 def anything_ready(sql: Sql, queues: Sequence[str]) -> bool:
     """Whether a claim would find something; takes no lock."""
-    return bool(
-        sql.rows(
-            "SELECT 1 FROM tom_nightshift_job WHERE state = 'waiting' AND hold = '' "
-            f"AND queue IN ({marks(queues)}) LIMIT 1",
-            queues,
-        )
-    )
+    return _is_there_any(sql, f"{READY} AND queue IN ({marks(queues)})", queues)
+
+
+def anything_due(sql: Sql) -> bool:
+    """Whether ``release_due`` would release something; takes no lock."""
+    return _is_there_any(sql, _due(sql))
+
+
+def anything_parked(sql: Sql, tasks: Sequence[str]) -> bool:
+    """Whether ``release_parked`` would release something; takes no lock."""
+    return _is_there_any(sql, _parked(tasks), tasks)
+
+
+def anything_too_old(sql: Sql) -> bool:
+    """Whether ``expire`` would find something; takes no lock."""
+    return _is_there_any(sql, _too_old(sql))
 
 
 def held_by(sql: Sql, worker: str) -> list[Row]:
@@ -224,14 +251,20 @@ def held_by(sql: Sql, worker: str) -> list[Row]:
     )
 
 
-def _among_free(sql: Sql, ids: str) -> str:
-    """``IN (…)`` of these ids, without the rows that another transaction holds at this moment.
+def _is_there_any(sql: Sql, condition: str, params: Sequence[Any] = ()) -> bool:
+    return bool(sql.rows(f"SELECT 1 FROM tom_nightshift_job WHERE {condition} LIMIT 1", params))
 
-    Processes that pick many rows at once would otherwise wait for one another in different orders. On
-    PostgreSQL as an array: a planner may run a subquery of ``IN`` more than once, and each run would skip and
-    lock other rows.
-    """
-    return f"= ANY(ARRAY({ids} FOR UPDATE SKIP LOCKED))" if sql.vendor == "postgresql" else f"IN ({ids})"
+
+def _due(sql: Sql) -> str:
+    return f"state = 'waiting' AND hold = 'until' AND run_at <= {sql.now}"
+
+
+def _parked(tasks: Sequence[str]) -> str:
+    return f"state = 'waiting' AND hold = 'parked' AND task IN ({marks(tasks)})"
+
+
+def _too_old(sql: Sql) -> str:
+    return f"state = 'waiting' AND expires_at <= {sql.now}"
 
 
 def _start(sql: Sql) -> str:

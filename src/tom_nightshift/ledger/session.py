@@ -70,6 +70,29 @@ class Sql:
             cursor.execute(statement, list(params))
             return int(cursor.rowcount)
 
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """What the block wrote is undone if it raises, and nothing else of the transaction."""
+        self.run("SAVEPOINT nightshift_part")
+        try:
+            yield
+        except BaseException:
+            self.run("ROLLBACK TO SAVEPOINT nightshift_part")
+            raise
+        finally:
+            self.run("RELEASE SAVEPOINT nightshift_part")
+
+    def among_free(self, ids: str) -> str:
+        """``IN (…)`` of the ids that this statement selects, without the rows that another transaction holds
+        at this moment.
+
+        Processes that pick many rows at once would otherwise wait for one another in different orders. On
+        PostgreSQL as an array: a planner may run a subquery of ``IN`` more than once, and each run would skip
+        and lock other rows.
+        """
+        locks = f"= ANY(ARRAY({ids} FOR UPDATE SKIP LOCKED))"
+        return locks if self.vendor == "postgresql" else f"IN ({ids})"
+
     def uuid(self, value: str) -> Any:
         """A UUID as the driver wants it."""
         parsed = uuid.UUID(str(value))

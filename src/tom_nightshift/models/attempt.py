@@ -18,7 +18,7 @@ class Attempt(models.Model):
     worker = models.CharField(max_length=120, default="", blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField()
-    outcome = models.CharField(max_length=20, help_text="A final state, or retried, returned, lost.")
+    outcome = models.CharField(max_length=20, help_text="A final state, or retried, returned, later, lost.")
     error = models.TextField(default="", blank=True)
     traceback = models.TextField(default="", blank=True)
 

@@ -132,6 +132,16 @@ class Job(models.Model):
                 condition=Q(state=State.WAITING.value, hold=Hold.PARKED.value),
             ),
             models.Index(
+                fields=["queue"],
+                name="nightshift_paused",
+                condition=Q(state=State.WAITING.value, hold=Hold.PAUSED.value),
+            ),
+            models.Index(
+                fields=["expires_at"],
+                name="nightshift_expires",
+                condition=Q(state=State.WAITING.value, expires_at__isnull=False),
+            ),
+            models.Index(
                 fields=["worker"], name="nightshift_running", condition=Q(state=State.RUNNING.value)
             ),
             models.Index(fields=["owner", "-id"], name="nightshift_owner"),
