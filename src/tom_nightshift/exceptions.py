@@ -9,6 +9,7 @@
     ├── StopRequested              raised in a task by progress() and checkpoint(): somebody asked it to stop
     ├── ProcessDied                the process that ran one job alone has died
     ├── Unportable                 stands for an error that could not leave that process
+    ├── Later                      raised by a task: not now, look again after a while
     └── TaskError                  raised by a task: a sentence for the astronomer
         └── Withdrawn              raised by a task: what the job was about has gone, so the job is stopped
 
@@ -16,6 +17,11 @@ The message of each says what was wrong, with the value, and what to do.
 """
 
 from __future__ import annotations
+
+import math
+from datetime import datetime
+from functools import partial
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -59,6 +65,41 @@ class Unportable(NightshiftError):
 
     def __str__(self) -> str:
         return self.words
+
+
+class Later(NightshiftError):
+    """Raised by a task that has to wait for something: its job goes back and begins again after a while.
+
+    It holds no thread meanwhile, it does not count as a failure, and steps that are done stay done::
+
+        raise Later(600, "waiting for ATLAS")
+        raise Later(until=sunset, words="waiting for the night")
+
+    Parameters:
+        seconds: how long to wait.
+        words: what it waits for, as its page shows it.
+        until: when to look again, instead of ``seconds``; with a time zone.
+
+    Raises:
+        ValueError: it does not say when.
+    """
+
+    def __init__(
+        self, seconds: float | None = None, words: str = "", *, until: datetime | None = None
+    ) -> None:
+        super().__init__(words)
+        if (seconds is None) == (until is None):
+            raise ValueError("Later takes either seconds or until=…: when is the job to be looked at again?")
+        if until is not None and until.utcoffset() is None:
+            raise ValueError(f"Later(until={until!r}): give it a time zone, as timezone.now() has.")
+        if seconds is not None and not 0 <= seconds < math.inf:
+            raise ValueError(f"Later({seconds!r}): it takes seconds, not below zero.")
+        self.seconds = seconds
+        self.until = until
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """It may have to leave the process that runs a job alone."""
+        return partial(type(self), self.seconds, str(self), until=self.until), ()
 
 
 class TaskError(NightshiftError):

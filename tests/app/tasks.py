@@ -10,7 +10,7 @@ from pathlib import Path
 import dramatiq
 
 from tests.support.waiting import wait_until
-from tom_nightshift import current_job, progress, result, say, step, warn
+from tom_nightshift import Later, current_job, progress, result, say, step, warn
 
 
 @dramatiq.actor
@@ -106,8 +106,30 @@ def speak_alone(words: str) -> dict[str, str]:
     return {"summary": words}
 
 
-def _append(file: str | Path) -> None:
+@dramatiq.actor(isolation="process", max_attempts=2, backoff=lambda *_: 0)
+def wait_alone(file: str) -> str:
+    """Wait for something, and fail once, in a process of its own."""
+    with step("ask") as asked:
+        if not asked.done:
+            asked.value = "request 7"
+    looks = _append(file)
+    if looks == 1:
+        raise Later(0.1, "waiting for ATLAS")
+    if looks == 2:
+        raise Busy("too busy")
+    return str(asked.value)
+
+
+class Busy(Exception):
+    """A server asks to come again in a second."""
+
+    retry_after = 1
+
+
+def _append(file: str | Path) -> int:
+    """How many lines there are now."""
     job = current_job()
     assert job is not None
     with open(file, "ab", buffering=0) as opened:  # one write: those of several processes do not mix
         opened.write(f"{job.id}\n".encode())
+    return len(Path(file).read_text().splitlines())

@@ -13,6 +13,7 @@ from tests.app.tasks import (
     segfault,
     sleep_alone,
     speak_alone,
+    wait_alone,
 )
 from tests.support.jobs import ended, job_of, log_of, reached
 from tests.support.waiting import wait_until
@@ -69,6 +70,18 @@ def test_computing_beyond_what_its_task_allows(site, tmp_path):
         job = ended(message, at_most=PATIENCE)
     assert (job.state, job.losses) == (State.FAILED, 1)
     assert job.error.endswith("(it took more computing time than its task allows)")
+
+
+def test_it_may_put_its_job_off_and_fail_as_anywhere(site, tmp_path):
+    message = wait_alone.send(str(tmp_path / "came"))
+    with site.worker():
+        job = ended(message, at_most=PATIENCE)
+    assert (job.state, job.result["value"]) == (State.SUCCEEDED, "request 7")
+    assert (job.attempt, job.snoozes, job.failures, job.losses) == (3, 1, 1, 0)
+    later, retried, last = job.attempts.all()
+    assert [later.outcome, retried.outcome, last.outcome] == ["later", "retried", "succeeded"]
+    assert (later.error, later.traceback) == ("waiting for ATLAS", "")
+    assert (last.started_at - retried.finished_at).total_seconds() >= 1
 
 
 def test_it_ends_with_its_worker(site, gate):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import re
+from datetime import UTC, datetime
 
+import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from tom_nightshift import exceptions
+from tom_nightshift.exceptions import Later
 
 
 def drawn():
@@ -42,3 +46,13 @@ def test_they_are_the_same():
 
 def test_wrong_settings_are_djangos_kind_of_error_too():
     assert issubclass(exceptions.SettingsRefused, ImproperlyConfigured)
+
+
+NIGHT = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("later", [Later(5, "for ATLAS"), Later(until=NIGHT, words="the night")], ids=str)
+def test_later_can_leave_the_process_that_runs_a_job_alone(later):
+    there = pickle.loads(pickle.dumps(later))
+    assert (type(there), str(there)) == (Later, str(later))
+    assert (there.seconds, there.until) == (later.seconds, later.until)

@@ -97,7 +97,7 @@ class _InlineConsumer(OutcomeConsumer):
         if message.broken is None:
             super().ack(message)
         else:
-            message.attempt.exception = message.broken
+            message.attempt.exception, message.attempt.put_back = message.broken, None
             super().nack(message)
 
     def end(self, attempt: Attempt, outcome: Outcome) -> None:
@@ -113,6 +113,7 @@ class InlineMessage(JobMessage):
     def __init__(self, message: Message[Any], attempt: Attempt) -> None:
         super().__init__(message, attempt)
         self.savepoint = contextlib.ExitStack()
+        self.in_savepoint = False
         self.broken: DatabaseError | None = None
         """Why the savepoint could not be kept: the task passed over an error of the database."""
 
@@ -123,6 +124,7 @@ class InlineSavepoint(Middleware):
     def before_process_message(self, broker: Any, message: Any) -> None:
         if isinstance(message, InlineMessage):
             message.savepoint.enter_context(transaction.atomic(using=jobs_alias()))
+            message.in_savepoint = True
 
     def after_process_message(
         self, broker: Any, message: Any, *, result: Any = None, exception: BaseException | None = None
@@ -132,6 +134,11 @@ class InlineSavepoint(Middleware):
             if exception is not None or message.broken is not None:
                 transaction.set_rollback(True, using=jobs_alias())
             message.savepoint.close()
+
+    def after_skip_message(self, broker: Any, message: Any) -> None:
+        """A task that is put back keeps what it wrote, as in a worker; or another middleware skipped it."""
+        if isinstance(message, InlineMessage) and message.in_savepoint:
+            self.after_process_message(broker, message)
 
 
 def _spoilt() -> DatabaseError | None:

@@ -2,7 +2,8 @@
 
 Every task declared to a broker with our hooks has its function wrapped by ``guarded``. Outside a job nothing
 changes. In a job it runs inside the attempt's frame, or in a process of its own, and an end that is no end of
-the job (its worker is leaving, its process died) does not look like a failure to Dramatiq's other middleware.
+the job (it is put off, its worker is leaving, its process died) does not look like a failure to Dramatiq's
+other middleware.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from typing import Any
 
 from dramatiq.middleware import Shutdown, SkipMessage
 
-from tom_nightshift.exceptions import ProcessDied, TaskError
+from tom_nightshift.exceptions import Later, ProcessDied, TaskError
 from tom_nightshift.ledger.attempt import Attempt, current
+from tom_nightshift.ledger.putting_back import put_back
 
 Call = Callable[..., Any]
 Isolation = Callable[[Attempt, tuple[Any, ...], Mapping[str, Any]], Any]
 
-NOT_ITS_END = (Shutdown, ProcessDied)
+NOT_ITS_END = (Later, Shutdown, ProcessDied)
 """After these the job may run again: Dramatiq is told that the message was skipped."""
 
 _isolation: Isolation | None = None
@@ -66,7 +68,7 @@ def _run(attempt: Attempt, fn: Call, args: tuple[Any, ...], kwargs: Mapping[str,
         attempt.entered = True
         return isolation(attempt, args, kwargs)
     except NOT_ITS_END as error:
-        attempt.put_back = error
+        put_back(attempt, error)
         raise SkipMessage(f"job {attempt.job_id} is put back") from error
 
 

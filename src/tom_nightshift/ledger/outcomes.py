@@ -11,6 +11,7 @@
 | nack for an actor that this worker does not know      | held: parked                     |
 | ack after ``after_skip_message``                      | warned: skipped                  |
 | StopRequested, Stopped or Withdrawn                   | stopped                          |
+| Later                                                 | waiting until then, uncharged    |
 | Shutdown, or requeue: the worker is ending            | waiting again, charged to nobody |
 | the process that ran it alone has died                | see ``lost``                     |
 
@@ -27,10 +28,11 @@ from dramatiq.middleware import Shutdown, TimeLimitExceeded
 
 from tom_nightshift import events
 from tom_nightshift.conf import get_settings
-from tom_nightshift.exceptions import ProcessDied, StopRequested, TaskError, Unportable, Withdrawn
+from tom_nightshift.exceptions import Later, ProcessDied, StopRequested, TaskError, Unportable, Withdrawn
 from tom_nightshift.ledger import moves, storable
 from tom_nightshift.ledger.attempt import Attempt, Retry
 from tom_nightshift.ledger.ending import Stopped
+from tom_nightshift.ledger.putting_back import seconds_until
 from tom_nightshift.ledger.reporter import report_values, write_log
 from tom_nightshift.ledger.session import Sql
 from tom_nightshift.states import Hold, State
@@ -65,6 +67,8 @@ class Outcome:
             return "lost"
         if self.state != State.WAITING:
             return str(self.state)
+        if self.reason == "later":
+            return "later"
         return "retried" if self.charge == "failures" else "returned"
 
 
@@ -223,6 +227,8 @@ def _write_last_progress(sql: Sql, attempt: Attempt) -> None:
 
 
 def _put_back(attempt: Attempt, why: BaseException) -> Outcome:
+    if isinstance(why, Later):
+        return _later(why)
     if isinstance(why, ProcessDied):
         return lost(
             attempt.losses, attempt.terms.on_lost, str(why), alone=True, stop_requested=attempt.stop_requested
@@ -230,6 +236,11 @@ def _put_back(attempt: Attempt, why: BaseException) -> Outcome:
     if attempt.terms.on_lost == "lost":  # it had begun, and must not begin twice
         return Outcome(State.LOST, "lost", "interrupted: we do not know whether it finished")
     return hand_back()
+
+
+def _later(later: Later) -> Outcome:
+    words = storable.text(later, WORDS_LENGTH)
+    return Outcome(State.WAITING, "later", words, Hold.UNTIL, seconds_until(later), charge="snoozes")
 
 
 def _skipped(acked: bool, too_old: bool) -> Outcome:
