@@ -15,9 +15,14 @@ from tests.support.rivals import race
 from tests.support.waiting import wait_until
 from tom_nightshift.ledger import presence as presences
 from tom_nightshift.ledger import rescue
+from tom_nightshift.ledger.attempt import Attempt
+from tom_nightshift.ledger.dispatcher import Dispatcher
 from tom_nightshift.ledger.presence import Presence
+from tom_nightshift.ledger.reporter import Reporter
+from tom_nightshift.ledger.session import OwnConnection
 from tom_nightshift.models import Job, Worker
 from tom_nightshift.states import State
+from tom_nightshift.worker.heartbeat import Heartbeat
 from tom_nightshift.worker.housekeeping import House
 
 AGAIN, LOST = (lambda task: "again"), (lambda task: "lost")
@@ -51,6 +56,11 @@ def job(broker, dead):
 def rescue_as(name, on_lost=AGAIN):
     with own_sql() as sql:
         return rescue.rescue(sql, name, on_lost)
+
+
+def return_orphans(on_lost=AGAIN):
+    with own_sql() as sql:
+        return rescue.return_orphans(sql, rescue.orphans(sql), on_lost)
 
 
 def outcomes(job):
@@ -163,11 +173,9 @@ def test_a_worker_returns_the_jobs_of_a_dead_neighbour_by_itself(broker, job):
 
 def test_a_job_whose_worker_has_no_row_goes_back_after_a_lease(job, dead, step_clock):
     Worker.objects.all().delete()
-    with own_sql() as sql:
-        assert rescue.orphans(sql) == 0
+    assert return_orphans() == 0
     step_clock(61)
-    with own_sql() as sql:
-        assert rescue.orphans(sql) == 1
+    assert return_orphans() == 1
     assert outcomes(job) == ["returned"]
     assert (job.state, job.losses) == (State.WAITING, 0)
 
@@ -175,11 +183,9 @@ def test_a_job_whose_worker_has_no_row_goes_back_after_a_lease(job, dead, step_c
 def test_a_job_whose_web_process_died_in_the_request_is_lost_after_its_time(job, step_clock):
     Job.objects.update(worker=rescue.IN_THE_REQUEST)
     step_clock(61)
-    with own_sql() as sql:
-        assert rescue.orphans(sql) == 0
+    assert return_orphans() == 0
     step_clock(3600)
-    with own_sql() as sql:
-        assert rescue.orphans(sql) == 1
+    assert return_orphans() == 1
     assert outcomes(job) == ["lost"]
     assert job.state == State.LOST
 
@@ -187,28 +193,58 @@ def test_a_job_whose_web_process_died_in_the_request_is_lost_after_its_time(job,
 class TestComparing:
     """A live worker can lose a job: what it holds is compared with the rows that name it."""
 
-    def compare(self, dead, held, before):
-        with own_sql() as sql:
-            return rescue.reconcile(sql, dead.name, held, before)
+    @pytest.fixture
+    def on_lost(self):
+        return AGAIN
 
-    def test_what_is_held_stays(self, job, dead):
-        assert self.compare(dead, [(job.id, 1)], {(job.id, 1)}) == set()
+    @pytest.fixture
+    def look(self, broker, dead, monkeypatch, on_lost):
+        """Look once as this worker, with these attempts in hand."""
+        dispatcher = Dispatcher(1, ["default"], list, Reporter())
+        monkeypatch.setattr(dispatcher, "presence", dead)
+        heartbeat = Heartbeat(dispatcher, broker.known_tasks, on_lost)
+
+        def look_once(*in_hand):
+            dispatcher.in_hand.clear()
+            dispatcher.in_hand.update({attempt.token: attempt for attempt in in_hand})
+            with closing(OwnConnection()) as connection:
+                assert heartbeat.beat(connection)
+            return list(dispatcher.in_hand)
+
+        yield look_once
+        dispatcher.bell.close()
+
+    def test_what_is_held_stays(self, job, look):
+        attempt = Attempt(job.id, 1, "task", "default")
+        for _ in range(3):
+            assert look(attempt) == [attempt.token]
         assert outcomes(job) == []
 
-    def test_what_is_missing_once_may_be_on_its_way(self, job, dead):
-        assert self.compare(dead, [], set()) == {(job.id, 1)}
+    def test_what_is_missing_once_may_be_on_its_way_and_is_kept_in_hand_then(self, job, look):
+        attempt = Attempt(job.id, 1, "task", "default")
+        look()
+        assert look(attempt) == [attempt.token]
+        look()
         assert outcomes(job) == []
         assert job.state == State.RUNNING
 
-    def test_what_is_missing_twice_goes_back_charged_to_nobody(self, job, dead):
-        missing = self.compare(dead, [], set())
-        assert self.compare(dead, [], missing) == set()
+    def test_what_is_missing_twice_goes_back_charged_to_nobody(self, job, look):
+        look()
+        look()
         assert outcomes(job) == ["returned"]
         assert (job.state, job.losses, job.failures) == (State.WAITING, 0, 0)
 
-    def test_what_is_missing_twice_and_was_asked_to_stop_is_stopped(self, job, dead):
+    @pytest.mark.parametrize("on_lost", [LOST], ids=["lost"])
+    def test_what_is_missing_twice_and_must_not_run_twice_is_lost(self, job, look):
+        look()
+        look()
+        assert outcomes(job) == ["lost"]
+        assert job.state == State.LOST
+
+    def test_what_is_missing_twice_and_was_asked_to_stop_is_stopped(self, job, look):
         Job.objects.update(stop_requested=True)
-        self.compare(dead, [], self.compare(dead, [], set()))
+        look()
+        look()
         outcomes(job)
         assert job.state == State.STOPPED
 

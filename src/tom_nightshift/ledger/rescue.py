@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from tom_nightshift import events
 from tom_nightshift.conf import get_settings
 from tom_nightshift.ledger import moves, outcomes
 from tom_nightshift.ledger.presence import Neighbour, is_dead, neighbours
-from tom_nightshift.ledger.session import Sql
+from tom_nightshift.ledger.session import UNREACHABLE, Sql
 from tom_nightshift.states import Hold, State
 
 OnLost = Callable[[str], str]
@@ -31,43 +31,54 @@ def rescue(sql: Sql, me: str, on_lost: OnLost, *, by_silence: bool = True) -> in
     return sum(_return_jobs(sql, dead, on_lost) for dead in the_dead(sql, me, by_silence=by_silence))
 
 
-def orphans(sql: Sql) -> int:
-    """Return running jobs whose worker has no row, and end those whose web request died. The number of
-    either.
+def orphans(sql: Sql) -> list[moves.Row]:
+    """(id, attempt, task, worker) of running jobs whose worker has no row, or whose web request took too long
+    to be alive; takes no lock.
     """
-    rows = sql.rows(
-        "SELECT id, attempt, worker FROM tom_nightshift_job WHERE state = 'running' AND worker NOT IN "
+    return sql.rows(
+        "SELECT id, attempt, task, worker FROM tom_nightshift_job WHERE state = 'running' AND worker NOT IN "
         f"(SELECT name FROM tom_nightshift_worker) AND {sql.age('claimed_at')} > "
         "CASE WHEN worker = %s THEN %s ELSE %s END",
         [IN_THE_REQUEST, get_settings().timeout, get_settings().lease],
     )
-    for job_id, number, worker in rows:
-        if worker == IN_THE_REQUEST:
-            moves.record(sql, (job_id, number), "lost", "the web process died while it ran")
-            _unknown_end(sql, (job_id, number))
-        else:
-            _uncharged(sql, (job_id, number))
-    return len(rows)
 
 
-def reconcile(
-    sql: Sql, me: str, in_hand: Iterable[moves.Token], missing_before: set[moves.Token]
-) -> set[moves.Token]:
-    """Compare the rows that name this worker with the attempts it really holds.
+def return_orphans(sql: Sql, rows: Iterable[moves.Row], on_lost: OnLost) -> int:
+    """Return such jobs, and end those whose web request died. The number of either."""
+    returned = 0
+    for job_id, number, task, worker in rows:
+        with _alone(sql, job_id):
+            if worker == IN_THE_REQUEST:
+                returned += _lost(sql, (job_id, number), "the web process died while it ran")
+            else:
+                returned += _return(sql, (job_id, number), NO_WORKER, on_lost(task))
+    return returned
+
+
+def missing(sql: Sql, me: str, in_hand: Iterable[moves.Token]) -> dict[moves.Token, str]:
+    """The rows that name this worker though no thread of it runs them, and their tasks; takes no lock.
 
     Parameters:
-        missing_before: rows that no thread ran at the last comparison; missing again, they are put back.
-
-    Returns:
-        rows missing for the first time.
+        in_hand: what its threads run, read before.
     """
-    held = {(row[0], row[1]) for row in moves.held_by(sql, me)}
-    missing = held - set(in_hand)
-    for token in missing & missing_before:
-        if _uncharged(sql, token):
-            events.job_lost_by_worker(*token)
-    return missing - missing_before
+    rows = {(job_id, number): task for job_id, number, task, *_ in moves.held_by(sql, me)}
+    return {token: task for token, task in rows.items() if token not in set(in_hand)}
 
+
+def return_missing(sql: Sql, tasks: Mapping[moves.Token, str], on_lost: OnLost) -> int:
+    """Put back what no thread of its worker runs, charged to nobody. The number put back."""
+    returned = 0
+    for token, task in sorted(tasks.items()):
+        with _alone(sql, token[0]):
+            returned += _return(sql, token, NO_THREAD, on_lost(task))
+    return returned
+
+
+MOST_RETURNS = 3
+"""How often a job is put back because its end was lost; after that, it would run for ever."""
+
+NO_THREAD = "no thread of its worker ran it"
+NO_WORKER = "its worker was gone"
 
 DIED = "its worker died while it ran"
 
@@ -81,12 +92,13 @@ def _return_jobs(sql: Sql, dead: Neighbour, on_lost: OnLost) -> int:
     rows = moves.held_by(sql, dead.name)
     for job_id, number, task, losses, stop_requested in rows:
         again, alone = on_lost(task), len(rows) == 1
-        if dead.leaving and not stop_requested:
-            _left_behind(sql, (job_id, number), again)
-        else:
-            moves.record(sql, (job_id, number), "lost", DIED)
-            outcome = outcomes.lost(losses, again, "", alone=alone, stop_requested=bool(stop_requested))
-            outcomes.move(sql, (job_id, number), outcome)
+        with _alone(sql, job_id):
+            if dead.leaving and not stop_requested:
+                _left_behind(sql, (job_id, number), again)
+            else:
+                moves.record(sql, (job_id, number), "lost", DIED)
+                outcome = outcomes.lost(losses, again, "", alone=alone, stop_requested=bool(stop_requested))
+                outcomes.move(sql, (job_id, number), outcome)
     with contextlib.suppress(OSError):
         os.unlink(dead.lock_path)
     events.worker_found_dead(dead.name, len(rows))
@@ -96,19 +108,50 @@ def _return_jobs(sql: Sql, dead: Neighbour, on_lost: OnLost) -> int:
 def _left_behind(sql: Sql, token: moves.Token, on_lost: str) -> None:
     """Its worker was told to end, and ended before it: charged to nobody."""
     if on_lost == "lost":
-        moves.record(sql, token, "lost", "its worker was told to end while it ran")
-        _unknown_end(sql, token)
+        _lost(sql, token, "its worker was told to end while it ran")
     else:
         _uncharged(sql, token)
 
 
-def _unknown_end(sql: Sql, token: moves.Token) -> bool:
+def _lost(sql: Sql, token: moves.Token, why: str) -> bool:
+    moves.record(sql, token, "lost", why)
     words = "interrupted: we do not know whether it finished"
     return moves.finish(sql, token, State.LOST, reason="lost", error=words, result=None)
 
 
-def _uncharged(sql: Sql, token: moves.Token) -> bool:
-    moves.record(sql, token, "returned")
+def _uncharged(sql: Sql, token: moves.Token, error: str = "") -> bool:
+    moves.record(sql, token, "returned", error)
     return moves.wait_again(
         sql, token, charge="", reason="handed back", error="", message=None, hold=Hold.NONE, delay=0
     )
+
+
+def _return(sql: Sql, token: moves.Token, why: str, on_lost: str) -> bool:
+    """Put a job back whose end was lost, but not for ever: a row may refuse every end of its task."""
+    if on_lost == "lost":
+        return _lost(sql, token, why)
+    times = _times_returned(sql, token[0])
+    if times < MOST_RETURNS:
+        events.job_lost_by_worker(*token, why)
+        return _uncharged(sql, token, why)
+    events.job_set_aside(token[0], times + 1)
+    words = f"set aside: how it ended could not be written, {times + 1} times"
+    moves.record(sql, token, State.FAILED, words)
+    return moves.finish(sql, token, State.FAILED, reason="engine", error=words, result=None)
+
+
+def _times_returned(sql: Sql, job_id: int) -> int:
+    statement = "SELECT count(*) FROM tom_nightshift_attempt WHERE job_id = %s AND error IN (%s, %s)"
+    return int(sql.rows(statement, [job_id, NO_THREAD, NO_WORKER])[0][0])
+
+
+@contextlib.contextmanager
+def _alone(sql: Sql, job_id: int) -> Iterator[None]:
+    """A row that refuses its move keeps no other from being put back."""
+    try:
+        with sql.savepoint():
+            yield
+    except UNREACHABLE:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is this row's own matter
+        events.return_refused(job_id, error)

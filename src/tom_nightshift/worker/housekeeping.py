@@ -15,12 +15,12 @@ from dramatiq.middleware import Middleware
 
 from tom_nightshift import events
 from tom_nightshift.conf import get_settings
-from tom_nightshift.ledger import moves, options, pruning, rescue, sqlite
+from tom_nightshift.ledger import options, pruning, rescue, sqlite
 from tom_nightshift.ledger.dispatcher import Dispatcher
-from tom_nightshift.ledger.moves import Token
-from tom_nightshift.ledger.session import AWAY, OwnConnection, Sql
+from tom_nightshift.ledger.session import AWAY, OwnConnection
 from tom_nightshift.loop import Loop
 from tom_nightshift.worker.enforcer import INTERVAL, Enforcer
+from tom_nightshift.worker.heartbeat import Heartbeat
 
 RESCUE_INTERVAL = 1.0
 """Seconds between looks for dead neighbours; a look reads a handful of rows and takes no lock unless one is
@@ -66,20 +66,15 @@ class House:
         self.broker = broker
         self.worker = worker
         self.dispatcher: Dispatcher = broker.dispatcher
-        self.missing: set[Token] = set()
+        self.heartbeat = Heartbeat(self.dispatcher, broker.known_tasks, self._on_lost)
         self._look = OwnConnection()
 
     def beat(self) -> None:
-        """Say that this worker is alive, and compare the rows that name it with what it holds."""
+        """Say that this worker is alive, and put right what went wrong."""
         if not self._is_registered():
             return
         with _for_once() as connection:
-            with connection.transaction() as sql:
-                alive = self.dispatcher.presence.beat(sql)
-                missing = self._compare(sql) if alive else set()
-            self.dispatcher.in_hand.let_go(self.missing - missing)
-            self.missing = missing
-            if not alive:
+            if not self.heartbeat.beat(connection):
                 events.worker_declared_dead(self.dispatcher.presence.name)
                 self.dispatcher.declared_dead()
             self.dispatcher.bell.ring_here()
@@ -111,15 +106,6 @@ class House:
 
     def _is_registered(self) -> bool:
         return self.dispatcher.registered.wait(A_MOMENT)
-
-    def _compare(self, sql: Sql) -> set[Token]:
-        rescue.orphans(sql)
-        moves.release_parked(
-            sql, self.broker.known_tasks()
-        )  # parked by another worker, which did not know the task
-        return rescue.reconcile(
-            sql, self.dispatcher.presence.name, self.dispatcher.in_hand.held(), self.missing
-        )
 
     def _replace_dead_threads(self) -> None:
         """An interrupt that comes late ends a thread of Dramatiq's, silently; nobody else would start
