@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from tom_nightshift.web.offers import Choice, Offer
 
 pytestmark = pytest.mark.tom
 
+NOON = datetime(2099, 1, 1, 12, tzinfo=UTC)
 EVIL = "<script>alert(1)</script>"
 LIGHT = 150_000
 
@@ -56,6 +57,13 @@ def test_what_a_task_says_is_never_markup(as_, make_job, target):
     [
         ({"state": "waiting"}, "Waiting to start on this server."),
         ({"state": "waiting", "hold": "parked"}, "It cannot start: no worker here knows this task."),
+        ({"state": "waiting", "hold": "paused"}, "Waiting: its queue is paused."),
+        ({"state": "waiting", "hold": "until", "reason": "later", "error": "waiting for ATLAS",
+          "run_at": NOON},
+         "Waiting for ATLAS, next look 2099-01-01 12:00 UTC."),
+        ({"state": "waiting", "attempt": 3, "snoozes": 3, "reason": "later", "error": "waiting for ATLAS"},
+         "Waiting for ATLAS, next look at any moment."),
+        ({"state": "running", "attempt": 4, "snoozes": 3}, "Running since"),
         ({"state": "running"}, "Running since"),
         ({"state": "running", "attempt": 2}, "this is its 2nd try"),
         ({"state": "succeeded"}, "Done at"),
@@ -82,6 +90,22 @@ def test_a_job_that_waits_for_its_next_try_says_why_and_when(as_, make_job):
     page = page_of(as_("owner"), job)
     assert "Waiting for its 2nd try, not before" in page
     assert "ATLAS does not answer" in page
+
+
+def test_my_jobs_says_that_a_queue_is_paused(as_, make_job):
+    make_job("waiting", hold="paused")
+    assert "waiting: its queue is paused" in as_("owner").get("/nightshift/").content.decode()
+
+
+def test_looks_that_put_a_job_off_are_no_tries(as_, make_job):
+    job = make_job("failed", attempt=4, snoozes=2, failures=1, reason="task", error="it does not answer")
+    for number, outcome in enumerate(["later", "retried", "later", "failed"], start=1):
+        Attempt.objects.create(job=job, number=number, outcome=outcome, finished_at=timezone.now())
+    page = page_of(as_("owner"), job)
+    assert "1st try" in page
+    assert "2nd try" in page
+    assert "3rd try" not in page
+    assert "put off" not in page
 
 
 ODD_TABLE = {"columns": ["a"], "rows": [1, [2, 3], []]}

@@ -187,13 +187,17 @@ def _tries(job: Job, details: bool, *, staff: bool) -> list[Try]:
     if job.attempt == 0 or simple or (job.attempt == 1 and job.state == State.RUNNING):
         return []
     said = job.error if job.is_final else ""
-    return [_try(attempt, said, details=details, staff=staff) for attempt in Attempt.objects.filter(job=job)]
+    attempts = Attempt.objects.filter(job=job).exclude(outcome="later")  # there may be hundreds of them
+    return [
+        _try(attempt, number, said, details=details, staff=staff)
+        for number, attempt in enumerate(attempts, start=1)
+    ]
 
 
-def _try(attempt: Attempt, said: str, *, details: bool, staff: bool) -> Try:
+def _try(attempt: Attempt, number: int, said: str, *, details: bool, staff: bool) -> Try:
     """One of them; its error only where the page does not say the same already."""
     return Try(
-        name=words.nth_try(attempt.number),
+        name=words.nth_try(number),
         began=words.moment(attempt.started_at),
         ended=words.moment(attempt.finished_at),
         how=words.ended_as(attempt),
@@ -216,6 +220,6 @@ def _lacks_worker(job: Job) -> bool:
 
     Read without a transaction, which would take SQLite's write lock.
     """
-    if job.state != State.WAITING or job.hold == Hold.PARKED or modes.runs_here():
+    if job.state != State.WAITING or job.hold in (Hold.PARKED, Hold.PAUSED) or modes.runs_here():
         return False
     return not anybody_alive(Sql(connections[jobs_alias()]))

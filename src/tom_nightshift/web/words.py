@@ -17,6 +17,9 @@ from tom_nightshift.states import Hold, State
 
 NO_WORKER = "No background worker is running at the moment, so it has to wait; nothing is lost."
 NO_WORKER_STAFF = "Start one with"
+LATER = "later"
+"""The reason of a job that its task put off."""
+
 WORKER_COMMAND = "./manage.py nightshift"
 
 
@@ -42,6 +45,7 @@ _BADGES = {
 _ENDED_AS = {
     "retried": "failed, to be tried again",
     "returned": "handed back before it was done",
+    "later": "put off until later",
     "lost": "interrupted: the process that ran it died",
 } | {str(state): badge.text for state, badge in _BADGES.items()}
 
@@ -51,12 +55,16 @@ def badge(job: Job) -> Badge:
     state = State(job.state)
     if state == State.WAITING and job.hold == Hold.PARKED:
         return Badge("cannot start", "text-bg-warning")
+    if state == State.WAITING and job.hold == Hold.PAUSED:
+        return Badge("waiting: its queue is paused", "text-bg-secondary")
+    if state == State.WAITING and job.reason == LATER:
+        return Badge("waiting", "text-bg-secondary")
     if state == State.WAITING and job.attempt:
-        return Badge(f"waiting for its {nth_try(job.attempt + 1)}", "text-bg-secondary")
+        return Badge(f"waiting for its {nth_try(tries(job) + 1)}", "text-bg-secondary")
     if state == State.RUNNING and job.stop_requested:
         return Badge("stopping", "text-bg-secondary")
-    if state == State.RUNNING and job.attempt > 1:
-        return Badge(f"running, {nth_try(job.attempt)}", "text-bg-primary")
+    if state == State.RUNNING and tries(job) > 1:
+        return Badge(f"running, {nth_try(tries(job))}", "text-bg-primary")
     return _BADGES[state]
 
 
@@ -80,7 +88,7 @@ def sentence(job: Job, stopped_by: str = "") -> str:
         case State.LOST:
             return f"Interrupted {_when_ended(job)}: we do not know whether it finished."
         case State.EXPIRED:
-            return "Not started: it was too old when its turn came."
+            return _expired(job)
 
 
 def why_failed(job: Job, details: bool) -> str:
@@ -91,7 +99,7 @@ def why_failed(job: Job, details: bool) -> str:
     """
     if job.reason == "poison":
         return f"{job.error[:1].upper()}{job.error[1:]}, and would harm other work."
-    if job.reason in ("task", "rejected") or details:
+    if job.reason in ("task", "rejected", "engine") or details:
         return job.error or "It does not say why."
     return f"An unexpected error ({job.reason}). Whoever started it, and staff, can read more here."
 
@@ -99,6 +107,11 @@ def why_failed(job: Job, details: bool) -> str:
 def ended_as(attempt: Attempt) -> str:
     """How an attempt ended."""
     return _ENDED_AS.get(attempt.outcome, attempt.outcome)
+
+
+def tries(job: Job) -> int:
+    """How often it was tried, without the looks after which it was put off."""
+    return int(job.attempt - job.snoozes)
 
 
 def nth_try(number: int) -> str:
@@ -114,6 +127,13 @@ def moment(when: datetime | None) -> str:
     utc = when.astimezone(timezone.get_fixed_timezone(0))
     same_day = utc.date() == timezone.now().date()
     return f"{utc:%H:%M:%S} UTC" if same_day else f"{utc:%Y-%m-%d %H:%M} UTC"
+
+
+def to_the_minute(when: datetime) -> str:
+    """A time to come, as precise as one waits for it."""
+    utc = when.astimezone(timezone.get_fixed_timezone(0))
+    same_day = utc.date() == timezone.now().date()
+    return f"{utc:%H:%M} UTC" if same_day else f"{utc:%Y-%m-%d %H:%M} UTC"
 
 
 def duration(seconds: float | None) -> str:
@@ -166,19 +186,37 @@ def time_left(job: Job) -> str:
 def _waiting(job: Job) -> str:
     if job.hold == Hold.PARKED:
         return "It cannot start: no worker here knows this task."
+    if job.hold == Hold.PAUSED:
+        return "Waiting: its queue is paused."
+    if job.reason == LATER:
+        return _put_off(job)
     if job.hold == Hold.UNTIL and job.run_at is not None and job.run_at > timezone.now():
-        again = f"for its {nth_try(job.attempt + 1)}" if job.failures else "to start"
+        again = f"for its {nth_try(tries(job) + 1)}" if job.failures else "to start"
         return f"Waiting {again}, not before {moment(job.run_at)}."
     if job.attempt and (job.losses or job.failures):
-        return f"Waiting for its {nth_try(job.attempt + 1)}: {job.error or 'the last one was interrupted'}."
+        return f"Waiting for its {nth_try(tries(job) + 1)}: {job.error or 'the last one was interrupted'}."
     return "Waiting to start on this server."
+
+
+def _put_off(job: Job) -> str:
+    """``Waiting for ATLAS, next look 14:32 UTC.``"""
+    why = f"{job.error[:1].upper()}{job.error[1:]}".rstrip(". ") or "Waiting"
+    if job.run_at is None or job.run_at <= timezone.now():
+        return f"{why}, next look at any moment."
+    return f"{why}, next look {to_the_minute(job.run_at)}."
+
+
+def _expired(job: Job) -> str:
+    if job.failures or job.snoozes:
+        return f"Given up {_when_ended(job)}: it was too old to be tried again."
+    return "Not started: it was too old when its turn came."
 
 
 def _running(job: Job, stopped_by: str) -> str:
     if job.stop_requested:
         return _being_stopped(job, f" by {stopped_by}" if stopped_by else "")
-    if job.attempt > 1:
-        return f"Running: this is its {nth_try(job.attempt)}, since {moment(job.claimed_at)}."
+    if tries(job) > 1:
+        return f"Running: this is its {nth_try(tries(job))}, since {moment(job.claimed_at)}."
     return f"Running since {moment(job.started_at)}."
 
 
@@ -194,8 +232,8 @@ def _being_stopped(job: Job, by: str) -> str:
 
 def _done(job: Job) -> str:
     how = "Done, with warnings," if job.state == State.WARNED else "Done"
-    tries = f" It took {job.attempt} tries." if job.attempt > 1 else ""
-    return f"{how} {_when_ended(job)}.{tries}"
+    count = f" It took {tries(job)} tries." if tries(job) > 1 else ""
+    return f"{how} {_when_ended(job)}.{count}"
 
 
 def _stopped(job: Job, stopped_by: str) -> str:
