@@ -3,6 +3,7 @@
 What a task may use::
 
     from tom_nightshift import TaskError, checkpoint, current_job, progress, result, say, step, warn
+    from tom_nightshift import job_folder, whole_file
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from tom_nightshift.exceptions import TaskError
+    from tom_nightshift.ledger.folders import job_folder, whole_file
     from tom_nightshift.ledger.speaking import checkpoint, current_job, progress, result, say, step, warn
 
 __all__ = [
@@ -21,14 +23,20 @@ __all__ = [
     "__version__",
     "checkpoint",
     "current_job",
+    "job_folder",
     "progress",
     "result",
     "say",
     "step",
     "warn",
+    "whole_file",
 ]
 
-_HOME = {"TaskError": "tom_nightshift.exceptions"}
+_HOME = {
+    "TaskError": "tom_nightshift.exceptions",
+    "job_folder": "tom_nightshift.ledger.folders",
+    "whole_file": "tom_nightshift.ledger.folders",
+}
 
 
 def __getattr__(name: str) -> Any:
