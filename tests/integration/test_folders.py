@@ -133,8 +133,14 @@ class TestWholeFile:
 
     def test_a_block_that_fails_leaves_what_was_there(self, tmp_path):
         (tmp_path / "a.fits").write_text("before")
-        with pytest.raises(TypeError), whole_file(tmp_path / "a.fits") as unfinished:
-            unfinished.write_bytes(b"half") and unfinished.write_bytes("the rest")
+
+        def write():
+            with whole_file(tmp_path / "a.fits") as unfinished:
+                unfinished.write_text("half")
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            write()
         assert (tmp_path / "a.fits").read_text() == "before"
         assert os.listdir(tmp_path) == ["a.fits"]
 
