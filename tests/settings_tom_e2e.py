@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 from tests.settings_tom import *  # noqa: F403
 
 NIGHTSHIFT = json.loads(os.environ["NIGHTSHIFT_TEST_SETTINGS"])
-MEDIA_ROOT = os.environ["NIGHTSHIFT_TEST_MEDIA"]
+MEDIA_ROOT = Path(os.environ["NIGHTSHIFT_TEST_MEDIA"])
 
 # As tom_setup writes it.
 LOGGING = {
