@@ -1,12 +1,13 @@
 """What the next try of an extraction takes over from the one before, and what it does not.
 
-A try has nothing of the one before but what is in files, as in another process; ``test_extract_killed`` kills
-real ones.
+A try has nothing of the one before but its row and what is in files, as in another process;
+``test_extract_killed`` kills real ones.
 """
 
 from __future__ import annotations
 
 import errno
+from copy import deepcopy
 
 import pytest
 from django.core.files.base import ContentFile
@@ -39,6 +40,7 @@ class Tries:
             extract.extract_sources.send(product.pk)
         self.job = Job.objects.latest("id")
         self.number = 0
+        self.row: tuple[list[dict], dict] = [], {}
         self.searched = []
         self.killed_at = self.refused = None
 
@@ -47,6 +49,7 @@ class Tries:
         self.number += 1
         self.searched, self.killed_at = [], killed_at
         attempt = Attempt(self.job.pk, self.number, "t", "default", message_id=str(self.job.message_id))
+        attempt.reports.stages, attempt.reports.saved = self.row
         token = current.set(attempt)
         try:
             extract.extract_sources.fn(self.product.pk, **arguments)
@@ -54,6 +57,8 @@ class Tries:
             pass
         finally:
             current.reset(token)
+        done = [stage for stage in attempt.reports.stages if stage["done"]]
+        self.row = deepcopy((done, attempt.reports.saved))
         said = "".join(piece.text for piece in attempt.log.take())
         return said, attempt, self.searched
 
@@ -154,7 +159,7 @@ def test_an_upload_that_was_replaced_has_nothing_to_go_on_from(tries):
 
 
 def test_elsewhere_there_is_nothing_to_go_on_from_and_no_step_is_shown_as_done(tries, settings, tmp_path):
-    tries.again(killed_at=3)
+    tries.again(killed_at=4)
     settings.NIGHTSHIFT = {"WORK_DIR": str(tmp_path / "elsewhere")}
     _, attempt, searched = tries.again(killed_at=2)
     assert searched == [1]
