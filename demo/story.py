@@ -17,7 +17,7 @@ Nightshift demo: a real TOM (tomtoolkit {version("tomtoolkit")}), its own SQLite
   from your own computer:  ssh -L {port}:127.0.0.1:{port} this-machine
  1  Upload demo/files/mosaic.fits.fz as "FITS File".  {without(state)}
  2  The page is back. Follow "Being read in the background: watch it": CCD 3 of 12, log, sources so far.
- 3  In another terminal:  kill -9 {pid}  (the process that is doing it). Watch it start again by itself.
+ 3  In another terminal:  kill -9 {pid}  (the process that is doing it). It goes on at the CCD it had reached.
  4  Upload demo/files/broken.fits, read what it says, press Run again.
  5  As collab: what you see of it, and what you do not.
  Aladin and JS9 are off (no internet needed). Ctrl-C stops both. RESET=1 starts over.

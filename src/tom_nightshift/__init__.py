@@ -3,6 +3,7 @@
 What a task may use::
 
     from tom_nightshift import Later, TaskError, checkpoint, current_job, progress, result, say, step, warn
+    from tom_nightshift import job_folder, whole_file
 
 For whoever runs the site::
 
@@ -18,6 +19,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from tom_nightshift.exceptions import Later, TaskError
+    from tom_nightshift.ledger.folders import job_folder, whole_file
     from tom_nightshift.ledger.holding import pause_queue, resume_queue
     from tom_nightshift.ledger.speaking import checkpoint, current_job, progress, result, say, step, warn
 
@@ -27,6 +29,7 @@ __all__ = [
     "__version__",
     "checkpoint",
     "current_job",
+    "job_folder",
     "pause_queue",
     "progress",
     "result",
@@ -34,13 +37,16 @@ __all__ = [
     "say",
     "step",
     "warn",
+    "whole_file",
 ]
 
 _HOME = {
     "Later": "tom_nightshift.exceptions",
     "TaskError": "tom_nightshift.exceptions",
+    "job_folder": "tom_nightshift.ledger.folders",
     "pause_queue": "tom_nightshift.ledger.holding",
     "resume_queue": "tom_nightshift.ledger.holding",
+    "whole_file": "tom_nightshift.ledger.folders",
 }
 
 

@@ -54,6 +54,10 @@ class Settings:
     """Folder for the workers' lock files and doorbells. Empty: a private folder, named by the database, in
     the system's temporary folder."""
 
+    work_dir: str = ""
+    """Folder in which jobs keep files for their later attempts, best shared by all workers. Empty:
+    ``.nightshift`` in ``MEDIA_ROOT``; without that, in ``RUN_DIR``."""
+
     heartbeat: float = 10.0
     """How often a worker says that it is alive."""
 

@@ -81,7 +81,20 @@ def step_3_kill_the_process(demo: Demo, pi: Page) -> None:
     os.kill(fresh, 0)
     expect(pi.locator("#nightshift-sentence")).to_contain_text("2nd try")
     expect(pi.locator("#nightshift-tries")).to_contain_text("1st try")
-    expect(pi.locator(".nightshift-stages")).to_contain_text("CCD 1 of 12")
+    it_goes_on_where_it_was(pi)
+
+
+def it_goes_on_where_it_was(pi: Page) -> None:
+    """At the CCD that was reached: CCD 1 is shown as done, with its time, and is not searched again."""
+    log = pi.locator(".nightshift-log")
+    expect(log).to_contain_text(re.compile(r"CCD 1 (and|to) \d+ were done by the 1st try"))
+    first = pi.locator(".nightshift-stages li").first
+    expect(first).to_have_class("nightshift-stage-done")
+    expect(first).to_contain_text(re.compile(r"CCD 1 of 12.*\d s", re.DOTALL))
+    searched = r"CCD (\d+) of 12: [\d,]+ sources"
+    second = re.compile(f"2nd try.*{searched}", re.DOTALL)
+    expect(log).to_contain_text(second)
+    assert int(re.findall(searched, log.inner_text().split("2nd try")[1])[0]) > 3
 
 
 def step_4_a_broken_file(demo: Demo, pi: Page) -> None:

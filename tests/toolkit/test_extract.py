@@ -58,8 +58,8 @@ def starry(seed, sides=(64, 64)):
     return pixels.astype("float32")
 
 
-def mosaic(count=3):
-    ccds = [fits.ImageHDU(starry(number), name=f"SCI{number}") for number in range(count)]
+def mosaic(count=3, sides=(64, 64)):
+    ccds = [fits.ImageHDU(starry(number, sides), name=f"SCI{number}") for number in range(count)]
     return written(fits.PrimaryHDU(), *ccds)
 
 

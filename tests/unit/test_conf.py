@@ -32,7 +32,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_right_name(key, near):
 
 
 def test_a_key_that_is_near_to_none_is_refused_with_all_names():
-    with pytest.raises(SettingsRefused, match=r"the names are ARGUMENT_BYTES, .*UNRESPONSIVE\."):
+    with pytest.raises(SettingsRefused, match=r"the names are ARGUMENT_BYTES, .*WORK_DIR\."):
         Settings.parse({"QQQQ": 1})
 
 

@@ -108,6 +108,33 @@ class TestSteps:
         with step("download") as again:
             assert not again.done
 
+    def test_one_whose_work_has_gone_is_shown_as_not_done_while_it_is_done_again(self, attempt):
+        attempt.reports.saved["steps"] = {"download": "a.fits"}
+        attempt.reports.stages.append({"name": "download", "done": True, "seconds": 9.0})
+        with step("download") as this:
+            assert this.done
+            this.done = False
+            assert (attempt.reports.stages, attempt.reports.saved, attempt.reports.changed) == (
+                [{"name": "download", "done": False}],
+                {"steps": {}},
+                True,
+            )
+        assert attempt.reports.stages[0]["done"]
+        assert attempt.reports.stages[0]["seconds"] < 9
+        assert "download" in attempt.reports.saved["steps"]
+
+    def test_one_that_the_task_finds_done_is_shown_without_a_time(self, attempt):
+        with step("download") as this:
+            this.done = True
+        assert attempt.reports.stages == [{"name": "download", "done": True}]
+
+    def test_one_that_was_done_keeps_its_time(self, attempt):
+        attempt.reports.saved["steps"] = {"download": None}
+        attempt.reports.stages.append({"name": "download", "done": True, "seconds": 9.0})
+        with step("download") as this:
+            this.done = True
+        assert attempt.reports.stages == [{"name": "download", "done": True, "seconds": 9.0}]
+
     def test_a_value_that_cannot_be_kept_is_refused_where_its_step_stands(self, attempt):
         with pytest.raises(TypeError), step("download") as this:
             this.value = object()

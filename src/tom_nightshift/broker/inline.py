@@ -18,14 +18,14 @@ from dramatiq.middleware import Middleware
 from dramatiq.worker import ConsumerThread, WorkerThread
 
 from tom_nightshift.broker.consumer import OutcomeConsumer
-from tom_nightshift.ledger import capture, moves, outcomes
+from tom_nightshift.ledger import capture, folders, moves, outcomes
 from tom_nightshift.ledger.attempt import Attempt, current
 from tom_nightshift.ledger.dispatcher import attempt_from_row
 from tom_nightshift.ledger.hooks import JobMessage
 from tom_nightshift.ledger.outcomes import Outcome
 from tom_nightshift.ledger.rescue import IN_THE_REQUEST
 from tom_nightshift.ledger.session import callers_transaction, jobs_alias
-from tom_nightshift.states import State
+from tom_nightshift.states import FINAL, State
 
 MOST_ATTEMPTS = 100
 """A job that asks for more attempts than this in one call is left waiting."""
@@ -105,6 +105,8 @@ class _InlineConsumer(OutcomeConsumer):
         self.outcome = outcome
         with callers_transaction() as sql:
             outcomes.write(sql, attempt, outcome)
+        if outcome.state in FINAL:
+            folders.remove_folder(attempt)
 
 
 class InlineMessage(JobMessage):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -56,16 +56,34 @@ def checkpoint() -> None:
         raise StopRequested("stopped")
 
 
-@dataclass(slots=True)
 class Step:
-    """A step of a job, as its block sees it."""
+    """A step of a job, as its block sees it.
 
-    name: str
-    done: bool
-    """Whether an earlier attempt finished it."""
+    ``value`` is what the earlier attempt kept; set it to keep something small that JSON can hold.
+    """
 
-    value: Any = None
-    """What the earlier attempt kept; set it to keep something small that JSON can hold."""
+    __slots__ = ("_done", "_forget", "name", "value")
+
+    def __init__(
+        self, name: str, *, done: bool, value: Any = None, forget: Callable[[], None] = lambda: None
+    ) -> None:
+        self.name = name
+        self.value = value
+        self._done = done
+        self._forget = forget
+
+    @property
+    def done(self) -> bool:
+        """Whether an earlier attempt finished it. A task that knows better sets it: ``this.done =
+        file.exists()``.
+        """
+        return self._done
+
+    @done.setter
+    def done(self, is_done: bool) -> None:
+        if self._done and not is_done:
+            self._forget()
+        self._done = is_done
 
 
 @contextmanager
@@ -89,8 +107,10 @@ def step(name: str) -> Iterator[Step]:
         yield Step(name, done=False)
         return
     kept = attempt.reports.saved.get("steps", {})
-    this = Step(name, done=name in kept, value=kept.get(name))
     stage = _begin_stage(attempt, name)
+    this = Step(
+        name, done=name in kept, value=kept.get(name), forget=lambda: _forget_step(attempt, stage, name)
+    )
     began = time.monotonic()
     yield this
     _end_stage(attempt, stage, this, time.monotonic() - began)
@@ -190,6 +210,14 @@ def _begin_stage(attempt: Attempt, name: str) -> dict[str, Any]:
 def _end_stage(attempt: Attempt, stage: dict[str, Any], this: Step, seconds: float) -> None:
     storable.as_json(this.value)  # refused here, where the task's author sees which step it was
     if not stage["done"]:
-        stage |= {"done": True, "seconds": round(seconds, 1)}
+        stage |= {"done": True} if this.done else {"done": True, "seconds": round(seconds, 1)}
     attempt.reports.saved.setdefault("steps", {})[this.name] = this.value
+    attempt.reports.changed = True
+
+
+def _forget_step(attempt: Attempt, stage: dict[str, Any], name: str) -> None:
+    """It is to be done again, and is shown so while that goes on."""
+    attempt.reports.saved.get("steps", {}).pop(name, None)
+    stage.pop("seconds", None)
+    stage["done"] = False
     attempt.reports.changed = True

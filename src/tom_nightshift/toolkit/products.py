@@ -8,6 +8,7 @@ answer, in place and with its links, and another question (another threshold) ha
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
@@ -86,6 +87,16 @@ def opened(product: DataProduct) -> Iterator[BinaryIO]:
     require_file(product)
     with product.data.storage.open(product.data.name, "rb") as file:
         yield file
+
+
+def fingerprint(file: BinaryIO) -> str:
+    """What tells this content from any other; the file stands at its beginning again afterwards."""
+    content = hashlib.sha256()
+    file.seek(0)
+    while piece := file.read(1 << 20):
+        content.update(piece)
+    file.seek(0)
+    return content.hexdigest()
 
 
 def require_file(product: DataProduct) -> None:

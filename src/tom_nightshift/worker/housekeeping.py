@@ -1,4 +1,4 @@
-"""The loops of a worker process: say that it is alive, return the jobs of the dead, compare, prune.
+"""The loops of a worker process: say that it is alive, return the jobs of the dead, compare, prune, tidy.
 
 Started by middleware, so that every worker has them, whichever command started it. A worker that starts looks
 at once: it mostly takes the place of one that has just died.
@@ -15,7 +15,7 @@ from dramatiq.middleware import Middleware
 
 from tom_nightshift import events
 from tom_nightshift.conf import get_settings
-from tom_nightshift.ledger import options, pruning, rescue, sqlite
+from tom_nightshift.ledger import folders, options, pruning, rescue, sqlite
 from tom_nightshift.ledger.dispatcher import Dispatcher
 from tom_nightshift.ledger.session import AWAY, OwnConnection
 from tom_nightshift.loop import Loop
@@ -28,6 +28,9 @@ dead.
 """
 
 PRUNE_INTERVAL = 3600.0
+
+TIDY_INTERVAL = 10.0
+"""Seconds between looks for folders of jobs that are over; a look lists one folder, mostly an empty one."""
 
 A_MOMENT = 1.0
 """Seconds in which a worker has its row, unless the database is away; no longer, as the loops end with it."""
@@ -47,6 +50,7 @@ class Housekeeping(Middleware):
             Loop("heartbeat", house.beat, get_settings().heartbeat),
             Loop("rescue", house.rescue, RESCUE_INTERVAL),
             Loop("prune", house.prune, PRUNE_INTERVAL),
+            Loop("tidy", house.tidy, TIDY_INTERVAL),
         ]
         for loop in self.loops:
             loop.start()
@@ -99,6 +103,11 @@ class House:
         """Remove what was kept long enough."""
         with _for_once() as connection:
             pruning.prune(connection)
+
+    def tidy(self) -> None:
+        """Remove the folders of jobs that are over."""
+        with _for_once() as connection:
+            folders.remove_finished(connection)
 
     def close(self) -> None:
         """Close the connection that was kept."""

@@ -11,5 +11,6 @@ Floors, lowest first; each imports only what stands before it::
     remarks         sentences on how far to trust it
     catalogue       tables: made, joined, written
     sources         one image becomes one catalogue: the story
+    version         which code, with which libraries, makes it
     picture         the image with its sources marked
 """

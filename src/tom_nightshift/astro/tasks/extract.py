@@ -15,8 +15,11 @@ from tom_nightshift.astro.science.catalogue import join_catalogues, write_ds9, w
 from tom_nightshift.astro.science.images import Image, NoImage, count_images, images
 from tom_nightshift.astro.science.picture import Picture, Preview
 from tom_nightshift.astro.science.sources import find_sources
+from tom_nightshift.astro.science.version import VERSION
+from tom_nightshift.astro.tasks.parts import Parts
 from tom_nightshift.astro.tasks.report import counted, report
 from tom_nightshift.exceptions import TaskError, Withdrawn
+from tom_nightshift.ledger.folders import job_folder
 from tom_nightshift.ledger.session import jobs_alias
 from tom_nightshift.ledger.speaking import current_job, progress, result, say, start_over, step, warn
 from tom_nightshift.models import Picture as PictureRow
@@ -32,6 +35,7 @@ class _Search:
     total: int
     threshold: float
     preview: Preview
+    parts: Parts
     tables: list[Table] = field(default_factory=list)
     refused: list[TaskError] = field(default_factory=list)
 
@@ -44,7 +48,8 @@ class _Search:
     actor_name="nightshift.extract_sources", title="Find sources in data product {dataproduct_id}"
 )
 def extract_sources(dataproduct_id: int, asked: bool = False, threshold: float = 3.0) -> dict[str, Any]:
-    """Find the sources in a FITS file. It may run again: what it makes replaces what it made.
+    """Find the sources in a FITS file. It may run again: it goes on with the image that it had reached, and
+    what it makes replaces what it made.
 
     Parameters:
         asked: whether a person asked for it; then a file without an image is a failure.
@@ -54,8 +59,6 @@ def extract_sources(dataproduct_id: int, asked: bool = False, threshold: float =
         TaskError: the file cannot be read, or nothing can be known from it.
         Withdrawn: the upload has gone.
     """
-    start_over()
-    progress(0, note="opening the file")
     product = products.get(dataproduct_id)
     try:
         with products.not_withdrawn(product), products.opened(product) as file:
@@ -70,34 +73,57 @@ def extract_sources(dataproduct_id: int, asked: bool = False, threshold: float =
 
 
 def _search(file: BinaryIO, product: Any, threshold: float) -> _Search:
-    name = product.get_file_name()
-    total = count_images(file, name)
-    say(f"{name}: {counted(total, 'image')}")
-    search = _Search(product, name, total, threshold, Preview(total))
-    for image in images(file, name):
-        _look_at(search, image)
-        del image  # before the next is read: memory holds one of them
+    with job_folder(products.fingerprint(file), threshold, VERSION) as folder:
+        search = _opened(file, product, threshold, Parts(folder))
+        for image in images(file, search.name):
+            _look_at(search, image)
+            del image  # before the next is read: memory holds one of them
+    search.parts.say_what_was_read()
     if not search.tables:
         raise search.refused[-1]
     return search
+
+
+def _opened(file: BinaryIO, product: Any, threshold: float, parts: Parts) -> _Search:
+    if not parts.reached:  # the try before was elsewhere, or had another file: nothing of it is here
+        start_over()
+    progress(parts.reached, note="opening the file")
+    name = product.get_file_name()
+    total = count_images(file, name)
+    say(f"{name}: {counted(total, 'image')}")
+    return _Search(product, name, total, threshold, Preview(total), parts)
 
 
 def _look_at(search: _Search, image: Image) -> None:
     if not products.is_there(search.product.pk):
         raise Withdrawn(products.WITHDRAWN)
     label = image.label if search.total > 1 else "find sources"
-    with step(label):
-        try:
-            table = find_sources(image, threshold=search.threshold, report=_reporter(search, image, label))
-        except TaskError as error:
-            if search.total == 1:
-                raise
-            search.refused.append(error)
-            warn(f"{label}: {error}")
-            return
-        search.tables.append(table)
-        search.preview.add(image, table)
-    say(f"{label}: {counted(len(table), 'source')}, {search.sources:,} so far")
+    with step(label) as this:
+        table = search.parts.read(image)
+        this.done = table is not None
+        if table is None:
+            search.parts.say_what_was_read()
+            table = _searched(search, image, label)
+        else:
+            progress(search.parts.reached, search.total, f"{label} was done before")
+        if table is not None:
+            search.tables.append(table)
+            search.preview.add(image, table)
+
+
+def _searched(search: _Search, image: Image, label: str) -> Table | None:
+    """The sources in an image; None, and a warning, if nothing can be known from it but from others."""
+    try:
+        table = find_sources(image, threshold=search.threshold, report=_reporter(search, image, label))
+    except TaskError as error:
+        if search.total == 1:
+            raise
+        search.refused.append(error)
+        warn(f"{label}: {error}")
+        return None
+    search.parts.keep(image, table)
+    say(f"{label}: {counted(len(table), 'source')}, {search.sources + len(table):,} so far")
+    return table
 
 
 def _reporter(search: _Search, image: Image, label: str) -> Callable[[int, int, str], None]:
@@ -105,17 +131,19 @@ def _reporter(search: _Search, image: Image, label: str) -> Callable[[int, int, 
 
     def report_progress(done: int, total: int, words: str) -> None:
         so_far = f"; {search.sources:,} sources so far" if before else ""
-        progress(before + done / total, search.total, f"{where}{words}{so_far}")
+        progress(max(before + done / total, search.parts.reached), search.total, f"{where}{words}{so_far}")
 
     return report_progress
 
 
 def _save(search: _Search, whole: Table) -> None:
     job = current_job()
-    with step("draw the picture"):
+    with step("draw the picture") as this:
+        this.done = False  # it is not kept, nor is the next
         progress(search.total, search.total, "drawing the picture")
         picture, thumbnail = search.preview.draw(), search.preview.thumbnail()
-    with step("save the catalogue"):
+    with step("save the catalogue") as this:
+        this.done = False
         progress(search.total, search.total, f"saving {counted(len(whole), 'source')}")
         made = products.save_made(
             search.product,
