@@ -62,7 +62,8 @@ def say_everywhere(token, how):
 
 def stored(job: Job) -> Iterator[tuple[str, str]]:
     """Every text that the database has of a job, with its column."""
-    rows = [("job", row) for row in Job.objects.filter(pk=job.pk).values()]
+    columns = [field.attname for field in Job._meta.concrete_fields]
+    rows = [("job", row) for row in Job.objects.filter(pk=job.pk).values(*columns)]
     rows += [("log", row) for row in Log.objects.filter(job=job).values()]
     rows += [("attempt", row) for row in Attempt.objects.filter(job=job).values()]
     for table, row in rows:

@@ -15,7 +15,7 @@ from tom_nightshift.states import MOVES
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-NOT_EVENTS = {"first_line", "results_are_kept"}
+NOT_EVENTS = {"first_line", "is_refused", "results_are_kept"}
 
 
 def first_column(page: str) -> list[str]:
