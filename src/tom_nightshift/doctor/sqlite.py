@@ -100,8 +100,10 @@ def can_be_written(sql: Sql) -> Iterator[Finding]:
     """The write lock is to be had; it is given back at once."""
     if sql.vendor != "sqlite":
         return
+    ((version,),) = sql.rows("PRAGMA user_version")
     try:
-        sql.run("BEGIN IMMEDIATE")
+        sql.run("BEGIN IMMEDIATE")  # a file that may only be read takes this
+        sql.run(f"PRAGMA user_version = {version}")
         sql.run("ROLLBACK")
     except OperationalError as error:
         yield _refused(error, _file(sql))
