@@ -195,18 +195,22 @@ def is_refused(error: BaseException) -> bool:
     """Whether the database answered, and refused: the user, the password, the name, a right, one connection
     more, or, of an SQLite file, to open or to write it.
     """
-    if (getattr(error.__cause__, "sqlstate", None) or "")[:2] in REFUSALS or _is_denied(error):
-        return True
+    code = getattr(error.__cause__, "sqlstate", None) or ""
     said = str(error)
-    return "FATAL:" in said or any(words in said for words in ("unable to open", "readonly database"))
+    if code == INSUFFICIENT_PRIVILEGE or code[:2] in REFUSALS:
+        return True
+    if "FATAL:" in said:  # while connecting there is no code
+        return code[:2] != "57" and not any(words in said for words in COMES_AND_GOES)
+    return any(words in said for words in ("unable to open", "readonly database"))
 
 
-def _is_denied(error: BaseException) -> bool:
-    return getattr(error.__cause__, "sqlstate", None) == "42501"  # insufficient_privilege
-
+INSUFFICIENT_PRIVILEGE = "42501"
 
 REFUSALS = ("28", "3D", "53")
 """Classes of PostgreSQL's codes: authorization, no such database, too few resources."""
+
+COMES_AND_GOES = ("the database system is", "terminating connection")
+"""As a server says that starts, recovers or ends."""
 
 
 def _is_not_migrated(error: BaseException) -> bool:
