@@ -111,8 +111,10 @@ class Settings:
         "credential",
         "authorization",
     )
-    """Words that make a name secret wherever they stand in it. What is called so is masked on the pages, in
-    logs and in errors."""
+    """Words that make a name secret wherever they stand in it, in capitals or not (``api_key`` is also
+    ``apiKey`` and ``Api-Key``). What is called so is masked on the pages, in logs and in errors; an empty
+    list masks nothing.
+    """
 
     read_in_request: int = 1_048_576
     """Photometry and spectroscopy files up to this size are read in the request, with TOM Toolkit's own

@@ -106,6 +106,16 @@ def speak_alone(words: str) -> dict[str, str]:
     return {"summary": words}
 
 
+@dramatiq.actor(isolation="process", title="Log in with {token}")
+def log_in_alone(token: str) -> None:
+    """Say a secret wherever that is possible, from a process of its own, and fail with it."""
+    say(f"said {token}")
+    with step(f"step {token}"):
+        progress(1, 2, f"with {token}")
+    warn(f"warned of {token}")
+    raise PermissionError(f"no access with {token}")
+
+
 def _append(file: str | Path) -> None:
     job = current_job()
     assert job is not None
