@@ -42,7 +42,7 @@ Each message says what was wrong, with the value, and what to do. All are in `to
 |---|---|
 """
 
-NOT_EVENTS = {"first_line", "results_are_kept"}
+NOT_EVENTS = {"first_line", "is_refused", "results_are_kept"}
 
 
 def main() -> None:

@@ -103,6 +103,23 @@ class Settings:
     keep_failed_days: float = 90.0
     """Days for which all other jobs are kept."""
 
+    secret_names: tuple[str, ...] = (
+        "password",
+        "passwd",
+        "passphrase",
+        "secret",
+        "token",
+        "api_key",
+        "access_key",
+        "private_key",
+        "credential",
+        "authorization",
+    )
+    """Words that make a name secret wherever they stand in it, in capitals or not (``api_key`` is also
+    ``apiKey`` and ``Api-Key``). What is called so is masked on the pages, in logs and in errors; an empty
+    list masks nothing.
+    """
+
     read_in_request: int = 1_048_576
     """Photometry and spectroscopy files up to this size are read in the request, with TOM Toolkit's own
     errors.
@@ -139,6 +156,11 @@ class Settings:
             raise SettingsRefused(
                 f"NIGHTSHIFT['BROKER'] is {self.broker!r}: this version carries jobs in the TOM's own "
                 "database only. Write 'database://', or leave the key out."
+            )
+        if not all(word.strip() for word in self.secret_names):
+            raise SettingsRefused(
+                f"NIGHTSHIFT['SECRET_NAMES'] is {self.secret_names!r}: an empty word stands in every name. "
+                "Take it out; an empty list masks nothing."
             )
         for key, value in (self.background or {}).items():
             if key not in BACKGROUND:

@@ -53,14 +53,17 @@ def late_outcome(job_id: int, number: int, words: str) -> None:
 
 
 def database_away(error: BaseException, seconds: float) -> None:
-    """The database did not answer; the worker waits and tries again."""
+    """The database did not answer, or refused; the worker waits and tries again."""
+    said = first_line(error)
     if _is_not_migrated(error):
         why = (
-            "Nightshift's tables are not there, or not as this version needs them "
-            f"({first_line(error)}): run ./manage.py migrate"
+            f"Nightshift's tables are not there, or not as this version needs them ({said}): "
+            "run ./manage.py migrate"
         )
+    elif is_refused(error):
+        why = f"the database answers, but refuses ({said}): run ./manage.py nightshift doctor"
     else:
-        why = f"the database does not answer ({first_line(error)})"
+        why = f"the database does not answer ({said})"
     logger.warning("%s; trying again in %.0f s", why, seconds)
 
 
@@ -219,6 +222,28 @@ def first_line(error: BaseException) -> str:
     except Exception:  # noqa: BLE001 - an error whose own __str__ fails still has a name
         lines = []
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def is_refused(error: BaseException) -> bool:
+    """Whether the database answered, and refused: the user, the password, the name, a right, one connection
+    more, or, of an SQLite file, to open or to write it.
+    """
+    code = getattr(error.__cause__, "sqlstate", None) or ""
+    said = str(error)
+    if code == INSUFFICIENT_PRIVILEGE or code[:2] in REFUSALS:
+        return True
+    if "FATAL:" in said:  # while connecting there is no code
+        return code[:2] != "57" and not any(words in said for words in COMES_AND_GOES)
+    return any(words in said for words in ("unable to open", "readonly database"))
+
+
+INSUFFICIENT_PRIVILEGE = "42501"
+
+REFUSALS = ("28", "3D", "53")
+"""Classes of PostgreSQL's codes: authorization, no such database, too few resources."""
+
+COMES_AND_GOES = ("the database system is", "terminating connection")
+"""As a server says that starts, recovers or ends."""
 
 
 def _is_not_migrated(error: BaseException) -> bool:

@@ -126,6 +126,16 @@ class Busy(Exception):
     retry_after = 1
 
 
+@dramatiq.actor(isolation="process", title="Log in with {token}")
+def log_in_alone(token: str) -> None:
+    """Say a secret wherever that is possible, from a process of its own, and fail with it."""
+    say(f"said {token}")
+    with step(f"step {token}"):
+        progress(1, 2, f"with {token}")
+    warn(f"warned of {token}")
+    raise PermissionError(f"no access with {token}")
+
+
 def _append(file: str | Path) -> int:
     """How many lines there are now."""
     job = current_job()

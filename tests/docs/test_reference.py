@@ -15,7 +15,7 @@ from tom_nightshift.states import MOVES
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-NOT_EVENTS = {"first_line", "results_are_kept"}
+NOT_EVENTS = {"first_line", "is_refused", "results_are_kept"}
 
 
 def first_column(page: str) -> list[str]:
@@ -49,6 +49,19 @@ def test_every_error_stands_on_its_page_and_in_the_tree():
     assert (
         set(re.findall(r"^[ │]*(?:[├└]── )?([A-Z]\w+)(?:$|  )", exceptions.__doc__, re.MULTILINE)) == in_code
     )
+
+
+def test_every_line_of_the_doctors_stands_on_its_page():
+    page = (DOCS / "howto" / "doctor.md").read_text()
+    in_code = [
+        str(call.args[0].value)
+        for file in (ROOT / "src" / "tom_nightshift" / "doctor").glob("*.py")
+        for call in ast.walk(ast.parse(file.read_text()))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and len(call.args) == 3
+        if call.func.id in ("warning", "fault", "say") and isinstance(call.args[0], ast.Constant)
+    ]
+    assert len(in_code) > 50
+    assert sorted(set(in_code)) == sorted(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE))
 
 
 def test_every_option_of_a_task_stands_on_its_page():

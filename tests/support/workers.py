@@ -50,10 +50,19 @@ class Site:
     def run(self, *words: str) -> str:
         """Run ``manage.py`` with these words to its end; what it printed."""
         done = subprocess.run(
-            _command(words), env=self._environment({}), cwd=ROOT, capture_output=True, text=True, timeout=60
+            _command(words),
+            env=self.environment_with({}),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def command(self, *words: str) -> list[str]:
+        """What starts ``manage.py`` with these words."""
+        return _command(words)
 
     def shell(self, code: str) -> str:
         """Run code as a person does in ``manage.py shell``; the last line that it printed."""
@@ -80,7 +89,7 @@ class Site:
         with log.open("ab") as output:
             process = subprocess.Popen(
                 _command(words),
-                env=self._environment(settings),
+                env=self.environment_with(settings),
                 cwd=ROOT,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -88,7 +97,8 @@ class Site:
             )
         return process, log
 
-    def _environment(self, settings: Mapping[str, Any]) -> dict[str, str]:
+    def environment_with(self, settings: Mapping[str, Any]) -> dict[str, str]:
+        """The environment of a process of this site, with these keys of ``NIGHTSHIFT``."""
         paths = [str(ROOT / "src"), str(ROOT / "demo"), str(ROOT), os.environ.get("PYTHONPATH", "")]
         return {
             **os.environ,

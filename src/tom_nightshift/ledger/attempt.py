@@ -20,6 +20,7 @@ from tom_nightshift.ledger.ending import Ending
 from tom_nightshift.ledger.frame import Frame
 from tom_nightshift.ledger.logbuffer import LogBuffer
 from tom_nightshift.ledger.options import Terms
+from tom_nightshift.ledger.secrets import NONE, Secrets
 
 
 @dataclass(slots=True)
@@ -87,6 +88,9 @@ class Attempt:
     inline: bool = False
     """It runs where it was asked for, in the caller's thread."""
 
+    secrets: Secrets = NONE
+    """What it must not say, in any text that is stored; set by ``keep_secret``."""
+
     stop_requested: bool = False
     ending: Ending | None = None
     """It is to end before it is done."""
@@ -137,6 +141,11 @@ class Attempt:
     def interrupt(self, kind: type[Interrupt]) -> bool:
         """Raise in its task, wherever that runs. False: it is not inside the task."""
         return (self.process or self.frame).interrupt(kind)
+
+    def keep_secret(self, secrets: Secrets) -> None:
+        """From here on none of these appears in what it says."""
+        self.secrets = secrets
+        self.log.mask = secrets.mask
 
     def close_reports(self) -> None:
         """From here on only the statement that ends the attempt writes; waits for a write under way."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,8 +14,10 @@ from dramatiq.common import current_millis
 from tom_nightshift.conf import get_settings
 from tom_nightshift.exceptions import ArgumentsRefused
 from tom_nightshift.ledger import asking, bell, retrying, storable
+from tom_nightshift.ledger.arguments import bound_arguments, with_defaults
 from tom_nightshift.ledger.attempt import Retry, current
 from tom_nightshift.ledger.holding import ready_or_paused
+from tom_nightshift.ledger.secrets import of_arguments
 from tom_nightshift.ledger.session import Sql, callers_transaction
 from tom_nightshift.states import Hold
 
@@ -95,37 +96,15 @@ def ask_again(
     return broker.enqueue(fresh)
 
 
-def bound_arguments(actor: Actor[Any, Any] | None, message: Message[Any]) -> Mapping[str, Any]:
-    """The arguments by name.
-
-    Raises:
-        ArgumentsRefused: they do not fit the task's signature.
-    """
-    if actor is None:
-        return dict(message.kwargs)
-    signature = inspect.signature(actor.fn)
-    try:
-        return signature.bind(*message.args, **message.kwargs).arguments
-    except TypeError as error:
-        raise ArgumentsRefused(
-            f"{actor.actor_name}{signature} cannot be called with what was sent: {error}."
-        ) from None
-
-
 def title_of(actor: Actor[Any, Any] | None, task: str, arguments: Mapping[str, Any]) -> str:
     """The task's ``title`` with ``{argument}`` filled in; without one, its name in words."""
     template = actor.options.get("title") if actor else None
     if not template:
         return task.rsplit(".", 1)[-1].replace("_", " ").strip().capitalize()
     try:
-        return str(template).format(**_with_defaults(actor, arguments))
+        return str(template).format(**with_defaults(actor, arguments))
     except Exception:  # noqa: BLE001 - whatever an argument's own formatting raises: a title is not worth a job
         return str(template)
-
-
-def _with_defaults(actor: Actor[Any, Any] | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    parameters = inspect.signature(actor.fn).parameters.values() if actor else ()
-    return {one.name: one.default for one in parameters if one.default is not one.empty} | dict(arguments)
 
 
 def _encode(message: Message[Any], arguments: Mapping[str, Any]) -> bytes:
@@ -163,13 +142,13 @@ def _values(
 ) -> dict[str, Any]:
     subject = asking.subject_of(wanted["subject"], arguments)
     parent = current.get()
+    title = message.options.get("title") or title_of(actor, message.actor_name, arguments)
+    secrets = of_arguments(with_defaults(actor, arguments))
     return {
         "queue": message.queue_name,
         "task": message.actor_name,
         # A title given at the call wins; it stays in the message, so that Run again has it too.
-        "title": storable.text(
-            message.options.get("title") or title_of(actor, message.actor_name, arguments), TITLE_LENGTH
-        ),
+        "title": storable.text(secrets.mask(title), TITLE_LENGTH),
         "priority": actor.priority if actor else 0,
         "owner_id": asking.owner_id(wanted["owner"]),
         "subject_type_id": subject.type_id,

@@ -17,7 +17,8 @@ from dramatiq.middleware import Middleware
 from tom_nightshift import events
 from tom_nightshift.conf import get_settings
 from tom_nightshift.exceptions import StopRequested, TaskError
-from tom_nightshift.ledger import capture
+from tom_nightshift.ledger import capture, secrets
+from tom_nightshift.ledger.arguments import arguments_by_name
 from tom_nightshift.ledger.attempt import Attempt, current
 from tom_nightshift.ledger.guard import guarded
 from tom_nightshift.ledger.options import ACCEPTED, terms_of
@@ -47,6 +48,7 @@ class JobHooks(Middleware):
         attempt.begun = time.monotonic()
         current.set(attempt)
         attempt.terms = terms_of(broker, message, get_settings().timeout)
+        attempt.keep_secret(secrets.of_arguments(arguments_by_name(broker, message)))
         events.job_started(attempt.job_id, attempt.task, attempt.number)
 
     def after_process_message(
@@ -56,7 +58,7 @@ class JobHooks(Middleware):
         attempt.value, attempt.exception = result, exception
         _leave(attempt)
         if exception is not None:
-            attempt.traceback = attempt.traceback or traceback_of(exception)
+            attempt.traceback = attempt.secrets.mask(attempt.traceback or traceback_of(exception))
 
     def after_skip_message(self, broker: Broker, message: Any) -> None:
         message.attempt.skipped = message.attempt.put_back is None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from tom_nightshift.ledger.secrets import NONE
 
 LONGEST_HALF_LINE = 8_192
 """Characters after which a line that does not end is taken for one that has."""
@@ -26,9 +29,12 @@ class LogBuffer:
 
     Parameters:
         limit: bytes kept in all: the first half as it comes, then the last half as a tail that is rewritten.
+
+    ``mask`` is given every line before it is kept.
     """
 
     def __init__(self, limit: int) -> None:
+        self.mask: Callable[[str], str] = NONE.mask
         self.head_left = limit // 2
         self.tail_limit = limit - limit // 2
         self._lock = threading.Lock()
@@ -60,7 +66,7 @@ class LogBuffer:
 
     def add(self, line: str) -> None:
         """Add one line, without its line break."""
-        line += "\n"
+        line = self.mask(line) + "\n"
         size = len(line.encode("utf-8", "replace"))
         with self._lock:
             if self._tail_seq is None and size <= self.head_left:

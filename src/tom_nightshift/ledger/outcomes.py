@@ -34,6 +34,7 @@ from tom_nightshift.ledger.attempt import Attempt, Retry
 from tom_nightshift.ledger.ending import Stopped
 from tom_nightshift.ledger.putting_back import seconds_until
 from tom_nightshift.ledger.reporter import report_values, write_log
+from tom_nightshift.ledger.secrets import NONE, Secrets
 from tom_nightshift.ledger.session import Sql
 from tom_nightshift.states import Hold, State
 
@@ -169,12 +170,13 @@ def result_json(attempt: Attempt) -> str | None:
     value = _kept_value(attempt)
     if value is None and not attempt.made and not attempt.warnings:
         return None
-    return storable.as_json({"value": value, "made": attempt.made, "warnings": attempt.warnings})
+    shown = {"value": value, "made": attempt.made, "warnings": attempt.warnings}
+    return storable.as_json(attempt.secrets.mask_all(shown))
 
 
-def in_words(error: BaseException) -> str:
+def in_words(error: BaseException, secrets: Secrets = NONE) -> str:
     """A failure as one sentence: a task's own words as they are, else the kind of error and what it said."""
-    said = storable.text(error, WORDS_LENGTH).strip()
+    said = storable.text(secrets.mask(storable.text(error)), WORDS_LENGTH).strip()
     if said and isinstance(error, TaskError | StopRequested):
         return said
     name = _kind(error)
@@ -202,7 +204,7 @@ def _words_of(attempt: Attempt) -> str:
         limit = attempt.terms.memory
         most = f"the {limit:,} bytes that its task allows" if limit else "there is"
         return f"it needed more memory than {most}"
-    return in_words(error) if error is not None else ""
+    return in_words(error, attempt.secrets) if error is not None else ""
 
 
 def move(sql: Sql, token: moves.Token, outcome: Outcome, result: str | None = None) -> bool:

@@ -15,20 +15,25 @@ from tom_nightshift.conf import get_settings
 from tom_nightshift.ledger.session import jobs_alias
 
 
+def folder() -> Path:
+    """Where it is, or will be."""
+    return Path(get_settings().run_dir or _default())
+
+
 def run_dir() -> Path:
     """The folder, made if it is not there.
 
     Raises:
         OSError: it cannot be made, or it belongs to somebody else.
     """
-    folder = Path(get_settings().run_dir or _default())
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.stat()
+    place = folder()
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = place.stat()
     if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise PermissionError(
-            f"{folder} can be written by others: remove it, or name another in NIGHTSHIFT['RUN_DIR']."
+            f"{place} can be written by others: remove it, or name another in NIGHTSHIFT['RUN_DIR']."
         )
-    return folder
+    return place
 
 
 def _default() -> Path:

@@ -41,7 +41,7 @@ def progress(done: float, total: float | None = None, note: str = "") -> None:
         return
     checkpoint()
     said = attempt.reports
-    said.done, said.total, said.note = _finite(done), _finite(total), storable.text(note, NOTE_LENGTH)
+    said.done, said.total, said.note = _finite(done), _finite(total), _note(attempt, note)
     said.changed = True
 
 
@@ -106,6 +106,7 @@ def step(name: str) -> Iterator[Step]:
     if attempt is None:
         yield Step(name, done=False)
         return
+    name = attempt.secrets.mask(name)
     kept = attempt.reports.saved.get("steps", {})
     stage = _begin_stage(attempt, name)
     this = Step(
@@ -140,7 +141,7 @@ def warn(words: str) -> None:
     """
     attempt = current.get()
     if attempt is not None:
-        attempt.warnings.append(str(words))
+        attempt.warnings.append(attempt.secrets.mask(words))
         attempt.log.add(f"{time.strftime('%H:%M:%S', time.gmtime())} WARNING: {words}")
 
 
@@ -190,6 +191,10 @@ def running_job(attempt: Attempt) -> RunningJob:
     return RunningJob(
         attempt.job_id, attempt.number, attempt.task, attempt.title, attempt.owner_id, attempt.failures
     )
+
+
+def _note(attempt: Attempt, words: str) -> str:
+    return storable.text(attempt.secrets.mask(words), NOTE_LENGTH) if words else ""
 
 
 def _finite(value: float | None) -> float | None:

@@ -21,6 +21,7 @@ from tom_nightshift.ledger import storable
 from tom_nightshift.ledger.attempt import Attempt, Reports
 from tom_nightshift.ledger.logbuffer import LogBuffer
 from tom_nightshift.ledger.options import Terms
+from tom_nightshift.ledger.secrets import Secrets
 
 ASK = "stop"
 """To a task: its job is to stop. Instead of this word, a class of interrupt is to be raised in it."""
@@ -46,6 +47,7 @@ class Assignment:
     message: bytes
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    secrets: Secrets
 
     @classmethod
     def of(cls, attempt: Attempt, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Assignment:
@@ -55,7 +57,7 @@ class Assignment:
             attempt.job_id, attempt.number, attempt.task, attempt.queue, attempt.title, attempt.message_id,
             attempt.owner_id, attempt.root, attempt.failures, attempt.losses, attempt.terms,
             attempt.reports.saved, attempt.reports.stages, message.encode() if message else b"",
-            args, dict(kwargs),
+            args, dict(kwargs), attempt.secrets,
         )  # fmt: skip
 
     def attempt(self) -> Attempt:
@@ -65,6 +67,7 @@ class Assignment:
             owner_id=self.owner_id, root=self.root, failures=self.failures, losses=self.losses,
             terms=self.terms, log=Outgoing(), reports=Reports(saved=self.saved, stages=self.stages),
         )  # fmt: skip
+        made.keep_secret(self.secrets)
         made.begun, made.thread = time.monotonic(), threading.current_thread()
         return made
 

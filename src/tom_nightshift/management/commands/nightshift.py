@@ -1,8 +1,8 @@
-"""``manage.py nightshift``: run the workers."""
+"""``manage.py nightshift``: run the workers; with a word after it, what that word says."""
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
+from argparse import SUPPRESS, ArgumentTypeError
 from dataclasses import fields
 from typing import Any
 
@@ -12,13 +12,16 @@ from django.urls import get_resolver
 from django.utils.module_loading import autodiscover_modules
 
 from tom_nightshift.conf import get_settings
+from tom_nightshift.doctor import report
+from tom_nightshift.doctor.findings import Level
+from tom_nightshift.doctor.rounds import examine
 from tom_nightshift.worker.child import Shape, run_worker
 from tom_nightshift.worker.supervisor import Supervisor
 
 
 class Command(BaseCommand):
     """Runs background jobs until it is told to end: Ctrl-C or SIGTERM lets running jobs finish, Ctrl-C twice
-    does not.
+    does not. With a word: does that.
     """
 
     help = "Run background jobs. Ctrl-C lets running jobs finish; Ctrl-C twice leaves at once."
@@ -55,6 +58,20 @@ class Command(BaseCommand):
         parser.add_argument(
             "--drain", action="store_true", help="Run what waits now, and end: for cron and one-off dynos."
         )
+        words = parser.add_subparsers(title="instead of running jobs", dest="word", metavar="WORD")
+        self._add_doctor(words)
+
+    def _add_doctor(self, words: Any) -> None:
+        doctor = _add_word(words, "doctor", "Examine the site and say what to do; exit code 1 on a fault.")
+        doctor.add_argument("--json", action="store_true", help="For machines.")
+        doctor.set_defaults(do=self._doctor)
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Without a word, run the workers. A word looks by itself at what it needs."""
+        if do := options.pop("do", None):
+            self.handle = do  # type: ignore[method-assign]
+            options["skip_checks"] = True
+        return super().execute(*args, **options)
 
     def handle(self, *args: Any, **options: Any) -> None:
         autodiscover_modules("tasks")
@@ -73,6 +90,23 @@ class Command(BaseCommand):
         )
         raise SystemExit(supervisor.run())
 
+    def _doctor(self, *args: Any, **options: Any) -> None:
+        found = []
+        for examined in examine():
+            found.append(examined)
+            if not options["json"]:
+                self.stdout.write(report.line(examined, self._colours()))
+        self.stdout.write(
+            report.as_json(found) if options["json"] else report.summary(found, self._colours())
+        )
+        if report.has_faults(found):
+            raise SystemExit(1)
+
+    def _colours(self) -> report.Style:
+        return {
+            Level.FINE: self.style.SUCCESS, Level.WARNING: self.style.WARNING, Level.FAULT: self.style.ERROR
+        }  # fmt: skip
+
     def _announce(self, pid: int) -> None:
         self.stdout.write(f"Nightshift: worker process {pid} started.")
         self.stdout.flush()
@@ -87,3 +121,16 @@ def _at_least_one(text: str) -> int:
 def _load_urls() -> None:
     """Load the URLconf before forking: tasks that build addresses would load it in every process."""
     get_resolver().url_patterns  # noqa: B018 - reading it loads it
+
+
+def _add_word(words: Any, name: str, help_text: str) -> Any:
+    """A word of the command. Django's own options may stand behind it too; there they say nothing by
+    themselves, so that what stands before it counts.
+    """
+    parser = words.add_parser(name, help=help_text, description=help_text)
+    for option in ("--settings", "--pythonpath"):
+        parser.add_argument(option, default=SUPPRESS, help=SUPPRESS)
+    for option in ("--traceback", "--no-color", "--force-color", "--skip-checks"):
+        parser.add_argument(option, action="store_true", default=SUPPRESS, help=SUPPRESS)
+    parser.add_argument("-v", "--verbosity", type=int, default=SUPPRESS, help=SUPPRESS)
+    return parser

@@ -1,0 +1,45 @@
+"""The arguments of a call, by the names of the task's parameters."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from dramatiq import Actor, Broker
+from dramatiq.errors import ActorNotFound
+
+from tom_nightshift.exceptions import ArgumentsRefused
+
+
+def bound_arguments(actor: Actor[Any, Any] | None, message: Any) -> Mapping[str, Any]:
+    """The arguments by name.
+
+    Raises:
+        ArgumentsRefused: they do not fit the task's signature.
+    """
+    if actor is None:
+        return dict(message.kwargs)
+    signature = inspect.signature(actor.fn)
+    try:
+        return signature.bind(*message.args, **message.kwargs).arguments
+    except TypeError as error:
+        raise ArgumentsRefused(
+            f"{actor.actor_name}{signature} cannot be called with what was sent: {error}."
+        ) from None
+
+
+def with_defaults(actor: Actor[Any, Any] | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments, and the defaults of those that were left out."""
+    parameters = inspect.signature(actor.fn).parameters.values() if actor else ()
+    return {one.name: one.default for one in parameters if one.default is not one.empty} | dict(arguments)
+
+
+def arguments_by_name(broker: Broker, message: Any) -> dict[str, Any]:
+    """The arguments by name, with defaults, as far as this process knows the task."""
+    try:
+        actor = broker.get_actor(message.actor_name)
+        return with_defaults(actor, bound_arguments(actor, message))
+    except (ActorNotFound, ArgumentsRefused):
+        unnamed = {f"argument {place}": value for place, value in enumerate(message.args, 1)}
+        return {**unnamed, **message.kwargs}
