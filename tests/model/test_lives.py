@@ -1,0 +1,84 @@
+"""The short form runs with the engine's tests; the long one by a variable, on either database:
+
+    NIGHTSHIFT_MODEL_OPERATIONS=20000 pytest tests/model -s
+
+A failing life is printed rule by rule, with a blob that replays it: ``NIGHTSHIFT_MODEL_REPLAY=<the blob>``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+
+import hypothesis
+import pytest
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.model.endings import WAYS
+from tests.model.machine import LivesOfJobs
+from tests.support.jobs import actor
+
+OPERATIONS = "NIGHTSHIFT_MODEL_OPERATIONS"
+REPLAY = "NIGHTSHIFT_MODEL_REPLAY"
+
+RULES_A_LIFE = 25
+SHORT = 600
+LONG = 10_000
+"""Operations after which everything that can happen has happened."""
+
+wanted = int(os.environ.get(OPERATIONS, SHORT))
+blob = os.environ.get(REPLAY)
+
+
+@pytest.fixture
+def tasks(broker):
+    """One that runs again, one that must not run twice, and one that not every worker knows."""
+    priorities = {"plain": 0, "once": -5, "strange": 0}
+    return {
+        name: actor(lambda: None, actor_name=name, priority=priority, broker=broker)
+        for name, priority in priorities.items()
+    }
+
+
+@pytest.fixture(autouse=True)
+def silence(caplog):
+    """The engine has much to say of so many deaths."""
+    caplog.set_level(logging.CRITICAL, logger="nightshift")
+
+
+@pytest.mark.timeout(3600)  # only the long form, and finding the shortest failing life, take more than seconds
+def test_every_life_of_a_job_is_as_the_model_says(tasks):
+    tally: Counter[str] = Counter()
+
+    def lives():
+        return LivesOfJobs(tasks, tally)
+
+    if blob:
+        hypothesis.reproduce_failure(hypothesis.__version__, blob.encode())(lives)
+    run_state_machine_as_test(lives, settings=chosen_settings())
+    print(f"\n{tally['operations']} operations", *sorted(tally.items()), sep="\n  ")
+    assert tally["operations"] >= min(wanted, SHORT) / 2
+    if wanted >= LONG:
+        assert missing(tally) == [], "the machine does not go where it should"
+
+
+def chosen_settings():
+    return hypothesis.settings(
+        max_examples=max(1, wanted // RULES_A_LIFE),
+        stateful_step_count=RULES_A_LIFE,
+        deadline=None,
+        database=None,
+        print_blob=True,
+        report_multiple_bugs=False,
+        phases=set(hypothesis.Phase) - {hypothesis.Phase.explain},
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+
+
+def missing(tally):
+    """What never happened and should have."""
+    ends = [f"end: {way.__name__} → {accepted}" for way in WAYS for accepted in (True, False)]
+    others = ["rescue → 1", "rescue → 2", "stop → None", "stop → running", "stop → stopped", "report → True"]
+    others += ["report → False", "claim → 3", "beat → False", "sign off → False", "release due → 1", "prune"]
+    return [what for what in [*ends, *others] if not tally[what]]
