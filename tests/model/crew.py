@@ -70,6 +70,11 @@ class Worker:
             self._remove_file(self.presence._path)
         self.presence, self.in_hand, self.missing = None, [], set()
 
+    def give_up_its_name(self) -> None:
+        """It was taken for dead: what is in hand stays, under the old name."""
+        assert self.presence is not None
+        self.presence.release_lock()
+
     def end_well(self) -> None:
         """Give the lock up, as a worker that has signed off."""
         if self.presence is not None:

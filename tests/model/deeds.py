@@ -1,4 +1,4 @@
-"""Things that can be done to the rows of jobs: each as the engine does it, beside what the model says of it."""
+"""Things that can be done to the rows of jobs: as the engine does them, and as the model does."""
 
 from __future__ import annotations
 

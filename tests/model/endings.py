@@ -19,6 +19,7 @@ from tom_nightshift.ledger.outcomes import Outcome, decide, hand_back
 from tom_nightshift.states import Hold, State
 
 Ending = tuple[Outcome, End]
+Way = Callable[[Attempt, bytes], Ending]
 
 PUT_BACK_AFTER = (5.0, 60.0)
 
@@ -115,7 +116,7 @@ def handed_back(attempt: Attempt, message: bytes) -> Ending:
     return hand_back(), End(State.WAITING, "handed back", recorded="returned")
 
 
-WAYS: tuple[Callable[[Attempt, bytes], Ending], ...] = (
+WAYS: tuple[Way, ...] = (
     done, warned, value_that_cannot_be_kept, failed, failed_in_words, failed_without_retries, retried,
     retried_at_once, snoozed, put_back, parked, stopped, skipped, expired, rejected, handed_back,
 )  # fmt: skip
@@ -124,7 +125,7 @@ AGAIN = (retried, retried_at_once, snoozed, put_back, parked, handed_back)
 """Those after which the job waits again."""
 
 
-def bring_about(attempt: Attempt, way: Callable[[Attempt, bytes], Ending], message: bytes) -> Ending:
+def bring_about(attempt: Attempt, way: Way, message: bytes) -> Ending:
     """End an attempt in this way, whatever was said of it before.
 
     Parameters:

@@ -1,8 +1,8 @@
 """Two transactions at once, in an order that is always the same.
 
-The first has done its work and has not ended; the second begins, and goes as far as it can. On PostgreSQL that
-is until it waits for a row of the first, on SQLite it waits for the whole first transaction. Then the first
-ends.
+The first has done its work and has not ended; the second begins, and goes as far as it can. On PostgreSQL
+that is until it waits for a row of the first, on SQLite it waits for the whole first transaction. Then the
+first ends.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ class Undo(Exception):
     """Ends a transaction without leaving anything of it."""
 
 
-def overlap(mine: OwnConnection, first: Act, other: OwnConnection, second: Act, *, commits: bool) -> list[Any]:
+def overlap(
+    mine: OwnConnection, first: Act, other: OwnConnection, second: Act, *, commits: bool
+) -> list[Any]:
     """What the first and the second answered.
 
     Parameters:
@@ -71,11 +73,7 @@ class Rival:
             raise self.error
 
     def _waits(self, sql: Sql) -> bool:
-        return bool(
-            sql.rows(
-                "SELECT 1 FROM pg_locks WHERE pid = %s AND NOT granted", [self.backend]
-            )
-        )
+        return bool(sql.rows("SELECT 1 FROM pg_locks WHERE pid = %s AND NOT granted", [self.backend]))
 
     def _run(self) -> None:
         try:

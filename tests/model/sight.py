@@ -49,8 +49,8 @@ def look(sql: Sql) -> Sight:
     """Look at everything."""
     attempts, log = _attempts(sql), _log(sql)
     rows = sql.rows(
-        "SELECT id, state, hold, attempt, failures, losses, snoozes, worker, stop_requested, stop_by, reason, "
-        "done, saved, message, finished_at IS NOT NULL FROM tom_nightshift_job ORDER BY id"
+        "SELECT id, state, hold, attempt, failures, losses, snoozes, worker, stop_requested, stop_by, "
+        "reason, done, saved, message, finished_at IS NOT NULL FROM tom_nightshift_job ORDER BY id"
     )
     jobs = {row[0]: _job(row, attempts[row[0]], log[row[0]]) for row in rows}
     return Sight(jobs, frozenset(name for (name,) in sql.rows("SELECT name FROM tom_nightshift_worker")))
@@ -60,7 +60,16 @@ def _job(row: tuple[Any, ...], attempts: dict[int, str], log: dict[int, str]) ->
     *start, stop_requested, stop_by, reason, done, saved, message, has_an_end = row
     step = _step(saved)
     return JobSeen(
-        *start, bool(stop_requested), stop_by, reason, done, step, bytes(message), bool(has_an_end), attempts, log
+        *start,
+        bool(stop_requested),
+        stop_by,
+        reason,
+        done,
+        step,
+        bytes(message),
+        bool(has_an_end),
+        attempts,
+        log,
     )
 
 

@@ -47,7 +47,9 @@ def silence(caplog):
     caplog.set_level(logging.CRITICAL, logger="nightshift")
 
 
-@pytest.mark.timeout(3600)  # only the long form, and finding the shortest failing life, take more than seconds
+@pytest.mark.timeout(
+    3600
+)  # only the long form, and finding the shortest failing life, take more than seconds
 def test_every_life_of_a_job_is_as_the_model_says(tasks):
     tally: Counter[str] = Counter()
 

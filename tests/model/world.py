@@ -56,7 +56,9 @@ class World:
 
     def ready(self) -> list[OneJob]:
         """The soonest first."""
-        return sorted((job for job in self.jobs.values() if job.is_ready), key=lambda job: (job.priority, job.id))
+        return sorted(
+            (job for job in self.jobs.values() if job.is_ready), key=lambda job: (job.priority, job.id)
+        )
 
     def seconds_until_due(self) -> float | None:
         held = [job.run_at - self.now for job in self.jobs.values() if job.hold == "until"]
