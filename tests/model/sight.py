@@ -57,15 +57,14 @@ def look(sql: Sql) -> Sight:
 
 
 def _job(row: tuple[Any, ...], attempts: dict[int, str], log: dict[int, str]) -> JobSeen:
-    *start, stop_requested, stop_by, reason, done, saved, message, has_an_end = row
-    step = _step(saved)
+    numbers_and_words, (stop_requested, stop_by, reason, done, saved, message, has_an_end) = row[:8], row[8:]
     return JobSeen(
-        *start,
+        *numbers_and_words,
         bool(stop_requested),
         stop_by,
         reason,
         done,
-        step,
+        _step(saved),
         bytes(message),
         bool(has_an_end),
         attempts,
