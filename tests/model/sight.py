@@ -9,6 +9,11 @@ from typing import Any
 
 from tom_nightshift.ledger.session import Sql
 
+COLUMNS = (
+    "id", "state", "hold", "attempt", "failures", "losses", "snoozes", "worker", "stop_requested", "stop_by",
+    "reason", "done", "saved", "message",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class JobSeen:
@@ -48,28 +53,18 @@ class Sight:
 def look(sql: Sql) -> Sight:
     """Look at everything."""
     attempts, log = _attempts(sql), _log(sql)
-    rows = sql.rows(
-        "SELECT id, state, hold, attempt, failures, losses, snoozes, worker, stop_requested, stop_by, "
-        "reason, done, saved, message, finished_at IS NOT NULL FROM tom_nightshift_job ORDER BY id"
-    )
+    rows = sql.rows(f"SELECT {', '.join(COLUMNS)}, finished_at FROM tom_nightshift_job ORDER BY id")
     jobs = {row[0]: _job(row, attempts[row[0]], log[row[0]]) for row in rows}
     return Sight(jobs, frozenset(name for (name,) in sql.rows("SELECT name FROM tom_nightshift_worker")))
 
 
 def _job(row: tuple[Any, ...], attempts: dict[int, str], log: dict[int, str]) -> JobSeen:
-    numbers_and_words, (stop_requested, stop_by, reason, done, saved, message, has_an_end) = row[:8], row[8:]
-    return JobSeen(
-        *numbers_and_words,
-        bool(stop_requested),
-        stop_by,
-        reason,
-        done,
-        _step(saved),
-        bytes(message),
-        bool(has_an_end),
-        attempts,
-        log,
-    )
+    *values, finished_at = row
+    columns: dict[str, Any] = dict(zip(COLUMNS, values, strict=True))
+    columns["stop_requested"] = bool(columns["stop_requested"])
+    columns["saved"] = _step(columns["saved"])
+    columns["message"] = bytes(columns["message"])
+    return JobSeen(**columns, has_an_end=finished_at is not None, attempts=attempts, log=log)
 
 
 def _step(saved: Any) -> int | None:

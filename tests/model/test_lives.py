@@ -25,7 +25,7 @@ OPERATIONS = "NIGHTSHIFT_MODEL_OPERATIONS"
 REPLAY = "NIGHTSHIFT_MODEL_REPLAY"
 
 RULES_A_LIFE = 25
-SHORT = 600
+SHORT = 400
 LONG = 10_000
 """Operations after which everything that can happen has happened."""
 
