@@ -37,16 +37,18 @@ def rows(broker):
 
 def changed_by(verb):
     """The (state, hold) of the rows that the verb changes."""
-    before = {job["id"]: job for job in Job.objects.values()}
+    before = columns_of_all()
     with own_sql() as sql:
         verb(sql)
-    after = {job["id"]: job for job in Job.objects.values()}
+    after = columns_of_all()
     assert before.keys() == after.keys()
-    return {place(job) for job in before.values() if job != after[job["id"]]}
+    changed = (columns for job_id, columns in before.items() if columns != after[job_id])
+    return {(State(columns["state"]), Hold(columns["hold"])) for columns in changed}
 
 
-def place(job):
-    return State(job["state"]), Hold(job["hold"])
+def columns_of_all():
+    names = [field.attname for field in Job._meta.concrete_fields]
+    return {job.id: {name: getattr(job, name) for name in names} for job in Job.objects.all()}
 
 
 def of_each(verb):

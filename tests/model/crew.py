@@ -12,7 +12,7 @@ from tom_nightshift.ledger.attempt import Attempt
 from tom_nightshift.ledger.presence import Presence
 from tom_nightshift.ledger.session import Sql
 
-QUEUES = ["default"]
+QUEUES = ("default", "slow")
 
 
 @dataclass(slots=True)
@@ -34,10 +34,12 @@ class Worker:
     Parameters:
         elsewhere: on another host, so that others know it by its heartbeat alone.
         knows: the tasks that it can run.
+        queues: those that it listens to.
     """
 
     elsewhere: bool
     knows: frozenset[str]
+    queues: tuple[str, ...]
     presence: Presence | None = None
     in_hand: list[Hand] = field(default_factory=list)
     missing: set[Token] = field(default_factory=set)
@@ -51,7 +53,7 @@ class Worker:
     def begin(self, sql: Sql) -> None:
         """Take a name and write the row; what is in hand stays (a worker that was taken for dead)."""
         self.presence, self.is_leaving = Presence(threads=4), False
-        self.presence.register(sql, QUEUES)
+        self.presence.register(sql, list(self.queues))
         if self.elsewhere:
             sql.run(
                 "UPDATE tom_nightshift_worker SET host = 'elsewhere', lock_path = '/of/another/host' "

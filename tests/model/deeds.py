@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from tests.model.crew import QUEUES, Hand, Worker
+from tests.model.crew import Hand, Worker
 from tests.model.endings import Ending
 from tests.model.one_job import IN_THE_REQUEST, MUST_NOT_RUN_TWICE, Words
 from tests.model.world import World
@@ -49,12 +49,15 @@ class Deeds:
         taken: list[Hand] = []
 
         def act(sql: Sql) -> Any:
-            rows = moves.claim(sql, worker.name, QUEUES, limit)
+            rows = moves.claim(sql, worker.name, worker.queues, limit)
             taken[:] = [Hand(*attempt_from_row(row)) for row in rows]
             return [hand.token for hand in taken]
 
-        name = worker.name
-        return Deed(act, lambda: self.world.claim(name, limit), lambda: worker.in_hand.extend(taken))
+        return Deed(
+            act,
+            lambda: self.world.claim(worker.name, worker.queues, limit),
+            lambda: worker.in_hand.extend(taken),
+        )
 
     def turn(self, worker: Worker, limit: int) -> Deed:
         """As a dispatcher turns: what is due is released and claimed in one transaction."""

@@ -27,8 +27,9 @@ MOST_OPEN = 5
 """Few jobs at a time, so that much happens to each."""
 
 A_LEASE = LEASE + 1
+LONGER_THAN_A_REQUEST = 3607.0
 
-STEPS = (7.0, 61.0, 607.0, 3607.0, -7.0, -61.0, -3607.0)
+STEPS = (7.0, 61.0, 607.0, LONGER_THAN_A_REQUEST, -7.0, -61.0, -3607.0)
 """Seconds by which the clock jumps; none of them, nor their sums, hits a delay or a patience exactly."""
 
 which = st.integers(0, 11)
@@ -150,6 +151,18 @@ class LivesOfJobs(Stage):
             if place != one % len(self.living()):
                 self.beat_of(worker)
         self.rescue(one + 1, by_silence=True)
+
+    @rule(one=which, by=which, way=ways)
+    def an_attempt_wakes_up_late(self, one: int, by: int, way: Way) -> None:
+        """It was given up, and another may have begun: whatever it says now must not touch that one."""
+        hand = self.in_hand(one)
+        clock.step(LONGER_THAN_A_REQUEST)
+        self.beat_of(self.claimer(by))
+        self.rescue(by, by_silence=True)
+        self.do("turn", self.deeds.turn(self.claimer(by), 3))
+        self.do("report", self.deeds.report(hand))
+        self.do(f"end: {way.__name__}", self.an_end(self.let_go(hand), way, last_words=True))
+        self.ended.append(hand)
 
     @precondition(lambda self: len(self.claimers()) > 1)
     @rule(one=which)

@@ -52,6 +52,7 @@ class OneJob:
     id: int
     task: str
     message: bytes
+    queue: str = "default"
     priority: int = 0
     state: State = State.WAITING
     hold: Hold = Hold.NONE

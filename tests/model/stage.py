@@ -47,9 +47,9 @@ class Stage(RuleBasedStateMachine):
         self.mine, self.other = OwnConnection(), OwnConnection()
         everything = frozenset(tasks)
         self.crew = [
-            Worker(False, everything - {"strange"}),
-            Worker(True, everything),
-            Worker(True, everything),
+            Worker(False, everything - {"strange"}, QUEUES),
+            Worker(True, everything, QUEUES),
+            Worker(True, everything, QUEUES[:1]),
         ]
         self.requests: list[Hand] = []
         self.ended: list[Hand] = []
@@ -64,11 +64,12 @@ class Stage(RuleBasedStateMachine):
         self.is_sound = False
         with self.mine.reading() as sql:
             now = look(sql)
-            is_ready, until_due = moves.anything_ready(sql, QUEUES), moves.seconds_until_due(sql)
+            is_ready = [moves.anything_ready(sql, [queue]) for queue in QUEUES]
+            until_due = moves.seconds_until_due(sql)
         names = self.world.taken_for_dead | {IN_THE_REQUEST}
         invariants.check(self.before, now, removed=self.world.removed, may_run_without_a_row=names)
         assert now == self.world.seen(), differences(now, self.world.seen())
-        assert is_ready == bool(self.world.ready())
+        assert is_ready == [bool(self.world.ready([queue])) for queue in QUEUES]
         assert (until_due is None) == (self.world.seconds_until_due() is None)
         self.before, self.is_sound = now, True
 
@@ -138,7 +139,7 @@ class Stage(RuleBasedStateMachine):
         self.tick("enqueue")
         actor = self.tasks[task]
         message = actor.send_with_options(delay=delay * 1000 or None)
-        job = OneJob(self.row_of(message), task, message.encode(), actor.priority)
+        job = OneJob(self.row_of(message), task, message.encode(), message.queue_name, actor.priority)
         job.hold = Hold.UNTIL if delay else Hold.NONE
         self.world.enqueue(job, delay)
         self.sent[job.id] = message
@@ -185,9 +186,10 @@ class Stage(RuleBasedStateMachine):
     def in_hand(self, one: int) -> Hand:
         """An attempt that some process is running."""
         if not self.hands():
-            if not self.world.ready():
+            worker = self.claimer(one)
+            if not self.world.ready(worker.queues):
                 self.ask_for("plain")
-            self.do("turn", self.deeds.turn(self.claimer(one), 1))
+            self.do("turn", self.deeds.turn(worker, 1))
         return pick(self.hands(), one)
 
     def hands(self) -> list[Hand]:

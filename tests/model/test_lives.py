@@ -36,10 +36,10 @@ blob = os.environ.get(REPLAY)
 @pytest.fixture
 def tasks(broker):
     """One that runs again, one that must not run twice, and one that not every worker knows."""
-    priorities = {"plain": 0, "once": -5, "strange": 0}
     return {
-        name: actor(lambda: None, actor_name=name, priority=priority, broker=broker)
-        for name, priority in priorities.items()
+        "plain": actor(lambda: None, actor_name="plain", broker=broker),
+        "once": actor(lambda: None, actor_name="once", priority=-5, queue_name="slow", broker=broker),
+        "strange": actor(lambda: None, actor_name="strange", broker=broker),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tests.model.one_job import IN_THE_REQUEST, LEASE, REQUEST_TIMEOUT, End, OneJob, Words
@@ -54,18 +54,17 @@ class World:
         job.run_at = self.now + delay
         self.jobs[job.id] = job
 
-    def ready(self) -> list[OneJob]:
-        """The soonest first."""
-        return sorted(
-            (job for job in self.jobs.values() if job.is_ready), key=lambda job: (job.priority, job.id)
-        )
+    def ready(self, queues: Sequence[str]) -> list[OneJob]:
+        """The soonest of these queues first."""
+        ready = (job for job in self.jobs.values() if job.is_ready and job.queue in queues)
+        return sorted(ready, key=lambda job: (job.priority, job.id))
 
     def seconds_until_due(self) -> float | None:
         held = [job.run_at - self.now for job in self.jobs.values() if job.hold == "until"]
         return min(held, default=None)
 
-    def claim(self, worker: str, limit: int) -> list[Token]:
-        return [job.claim(worker, self.now) for job in self.ready()[:limit]]
+    def claim(self, worker: str, queues: Sequence[str], limit: int) -> list[Token]:
+        return [job.claim(worker, self.now) for job in self.ready(queues)[:limit]]
 
     def claim_one(self, job_id: int) -> list[Token]:
         job = self.jobs.get(job_id)
