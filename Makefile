@@ -18,7 +18,7 @@ test: ## Everything: style, types, floors, both databases, real processes, a who
 test-fast: ## The quick tests: no server, no TOM Toolkit, no science (ARGS="-k word" is passed on to pytest)
 	@$(PYTHON) -m tools.venv main
 	@$(TEST_BIN)pytest -m "not postgres and not e2e and not tom and not browser" \
-		--ignore=tests/astro --ignore=tests/integration $(ARGS)
+		--ignore=tests/astro --ignore=tests/integration --ignore=tests/model $(ARGS)
 
 lint: ## Style, types, floors; changes nothing
 	@$(PYTHON) -m tools.test lint

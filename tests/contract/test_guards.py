@@ -1,0 +1,143 @@
+"""Each verb changes the rows that it is for, and no other: tried on a row in every state, held in every way.
+
+Some of these rows never come to be, as other verbs see to it: a guard must not stand on theirs.
+"""
+
+from __future__ import annotations
+
+import copy
+import uuid
+from datetime import timedelta
+from itertools import product
+
+import pytest
+
+from tests.support.jobs import actor, own_sql
+from tom_nightshift.ledger import moves, rescue
+from tom_nightshift.models import Attempt, Job
+from tom_nightshift.states import Hold, State
+
+EVERY = set(product(State, Hold))
+LONG_AGO = timedelta(days=1)
+
+
+@pytest.fixture
+def rows(broker):
+    """A row for each state and hold: its first attempt, by the worker ``w``, due and claimed long ago."""
+    sent = actor(lambda: None, actor_name="task", broker=broker).send()
+    job = Job.objects.get(message_id=sent.message_id)
+    then = job.created_at - LONG_AGO
+    job.attempt, job.worker, job.run_at, job.claimed_at = 1, "w", then, then
+    copies = [copy.copy(job) for _ in EVERY]
+    for one, (state, hold) in zip(copies, sorted(EVERY), strict=True):
+        one.pk, one.message_id, one.state, one.hold = None, uuid.uuid4(), state, hold
+    job.delete()
+    Job.objects.bulk_create(copies)
+
+
+def changed_by(verb):
+    """The (state, hold) of the rows that the verb changes."""
+    before = columns_of_all()
+    with own_sql() as sql:
+        verb(sql)
+    after = columns_of_all()
+    assert before.keys() == after.keys()
+    changed = (columns for job_id, columns in before.items() if columns != after[job_id])
+    return {(State(columns["state"]), Hold(columns["hold"])) for columns in changed}
+
+
+def columns_of_all():
+    names = [field.attname for field in Job._meta.concrete_fields]
+    return {job.id: {name: getattr(job, name) for name in names} for job in Job.objects.all()}
+
+
+def of_each(verb):
+    """Do it to each row by itself."""
+
+    def to_all(sql):
+        for job_id in Job.objects.values_list("id", flat=True):
+            verb(sql, job_id)
+
+    return to_all
+
+
+def finish(sql, token):
+    return moves.finish(sql, token, State.SUCCEEDED, reason="", error="", result=None)
+
+
+def wait_again(sql, token):
+    return moves.wait_again(
+        sql, token, charge="", reason="again", error="", message=None, hold=Hold.NONE, delay=0
+    )
+
+
+def release_all(sql):
+    moves.release(sql, list(Job.objects.values_list("id", flat=True)))
+
+
+WAITING = {(State.WAITING, hold) for hold in Hold}
+RUNNING = {(State.RUNNING, hold) for hold in Hold}
+
+CHANGES = {
+    "claim": (lambda sql: moves.claim(sql, "me", ["default"], 1), {(State.WAITING, Hold.NONE)}),
+    "claim_one": (of_each(lambda sql, job_id: moves.claim_one(sql, "me", job_id)), WAITING),
+    "finish": (of_each(lambda sql, job_id: finish(sql, (job_id, 1))), RUNNING),
+    "wait_again": (of_each(lambda sql, job_id: wait_again(sql, (job_id, 1))), RUNNING),
+    "stop": (of_each(lambda sql, job_id: moves.stop(sql, job_id, "ann")), WAITING | RUNNING),
+    "release_due": (moves.release_due, {(State.WAITING, Hold.UNTIL)}),
+    "release": (release_all, {(State.WAITING, Hold.UNTIL)}),
+    "release_parked": (lambda sql: moves.release_parked(sql, ["task"]), {(State.WAITING, Hold.PARKED)}),
+    "orphans": (rescue.orphans, RUNNING),
+    "reconcile": (lambda sql: rescue.reconcile(sql, "w", [], tokens()), RUNNING),
+}
+"""Verb → how it is called, and which rows it changes."""
+
+
+def tokens(number=1):
+    return {(job_id, number) for job_id in Job.objects.values_list("id", flat=True)}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_each_verb_changes_the_rows_that_it_is_for(rows, name):
+    verb, its_own = CHANGES[name]
+    assert changed_by(verb) == its_own
+
+
+@pytest.mark.parametrize("verb", [finish, wait_again], ids=["finish", "wait_again"])
+@pytest.mark.parametrize("number", [0, 2])
+def test_another_attempts_token_opens_no_row(rows, verb, number):
+    assert changed_by(of_each(lambda sql, job_id: verb(sql, (job_id, number)))) == set()
+
+
+def test_a_token_opens_one_row(rows):
+    job = Job.objects.filter(state=State.RUNNING).first()
+    with own_sql() as sql:
+        assert finish(sql, (job.id, 1))
+    assert Job.objects.filter(state=State.RUNNING).count() == len(Hold) - 1
+
+
+def test_the_end_of_an_attempt_is_written_down_once_and_only_while_it_holds_its_row(rows):
+    with own_sql() as sql:
+        for token in [*tokens(0), *tokens(1), *tokens(2)]:
+            moves.record(sql, token, "first")
+            moves.record(sql, token, "second")
+    written = Attempt.objects.values_list("job__state", "number", "outcome")
+    assert set(written) == {(State.RUNNING, 1, "first")}
+    assert len(written) == len(Hold)
+
+
+def test_what_is_asked_counts_the_rows_that_it_is_about(rows):
+    with own_sql() as sql:
+        assert {row[0] for row in moves.held_by(sql, "w")} == set(
+            Job.objects.filter(state=State.RUNNING).values_list("id", flat=True)
+        )
+        assert moves.held_by(sql, "v") == []
+        assert moves.seconds_until_due(sql) <= 0
+        assert moves.anything_ready(sql, ["default"])
+
+
+def test_where_nothing_of_the_kind_waits_there_is_nothing_ready_and_nothing_due(rows):
+    Job.objects.filter(state=State.WAITING, hold__in=[Hold.NONE, Hold.UNTIL]).delete()
+    with own_sql() as sql:
+        assert not moves.anything_ready(sql, ["default"])
+        assert moves.seconds_until_due(sql) is None

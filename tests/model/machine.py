@@ -1,0 +1,237 @@
+"""Random lives of jobs on a real database: the engine and the model do the same, and must come to the same.
+
+A rule is one thing that happens; it draws what it needs, and does one deed or a few. After every rule
+all that is stored is compared with the model, and held against the invariants. At the end of each life
+whoever still lives dies, a new worker takes over, and every job that was accepted must come to its end.
+
+To add a thing that can happen: what it does to one job in ``one_job.py``, to all of them in ``world.py``, the
+deed in ``deeds.py``, and a rule here.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from django.db import transaction
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant, precondition, rule
+
+from tests.model.endings import AGAIN, WAYS, Way
+from tests.model.one_job import LEASE
+from tests.model.overlap import Undo
+from tests.model.stage import Stage, pick
+from tests.model.world import DAY
+from tom_nightshift.ledger import clock, pruning
+
+MOST_OPEN = 5
+"""Few jobs at a time, so that much happens to each."""
+
+A_LEASE = LEASE + 1
+LONGER_THAN_A_REQUEST = 3607.0
+
+STEPS = (7.0, 61.0, 607.0, LONGER_THAN_A_REQUEST, -7.0, -61.0, -3607.0)
+"""Seconds by which the clock jumps; none of them, nor their sums, hits a delay or a patience exactly."""
+
+which = st.integers(0, 11)
+"""One of those that are there at the moment."""
+
+tasks = st.sampled_from(["plain", "once", "strange"])
+ways = st.sampled_from([*WAYS, *AGAIN, *AGAIN])
+"""Mostly those after which the job goes on."""
+
+
+class LivesOfJobs(Stage):
+    """The rules."""
+
+    @initialize(first=tasks, second=tasks, limit=st.integers(0, 2))
+    def a_site_at_work(self, first: str, second: str, limit: int) -> None:
+        """From the first step on there is something that things can happen to."""
+        for worker in self.crew:
+            self.do("begin", self.deeds.begin(worker))
+        for task in (first, second):
+            self.ask_for(task)
+        self.do("turn", self.deeds.turn(self.crew[limit], limit))
+
+    # --- asking for jobs ---
+
+    @precondition(lambda self: self.open_jobs() < MOST_OPEN)
+    @rule(task=tasks, delay=st.sampled_from([0, 0, 30, 600]))
+    def enqueue(self, task: str, delay: int) -> None:
+        self.ask_for(task, delay)
+
+    @precondition(lambda self: self.world.jobs)
+    @rule(one=which)
+    def enqueue_in_vain(self, one: int) -> None:
+        """In a transaction that is rolled back; and a message that has its row already."""
+        self.tick("enqueue in vain")
+        message = self.sent[pick(list(self.world.jobs), one)]
+        task = self.tasks[message.actor_name]
+        with suppress(Undo), transaction.atomic():
+            task.send()
+            raise Undo
+        task.broker.enqueue(message)
+
+    # --- running them ---
+
+    @rule(one=which, limit=st.integers(1, 3))
+    def turn(self, one: int, limit: int) -> None:
+        self.do("turn", self.deeds.turn(self.claimer(one), limit))
+
+    @rule(one=which)
+    def claim_in_a_request(self, one: int) -> None:
+        job_id = pick(list(self.sent), one)
+        self.do("claim in a request", self.deeds.claim_in_request(job_id, self.requests))
+
+    @rule(one=which)
+    def report(self, one: int) -> None:
+        self.do("report", self.deeds.report(self.in_hand(one)))
+
+    @rule(one=which, way=ways, last_words=st.booleans())
+    def end(self, one: int, way: Way, last_words: bool) -> None:
+        hand = self.let_go(self.in_hand(one))
+        self.do(f"end: {way.__name__}", self.an_end(hand, way, last_words=last_words))
+        self.ended.append(hand)
+
+    @precondition(lambda self: self.ended)
+    @rule(one=which, way=ways)
+    def end_once_more(self, one: int, way: Way) -> None:
+        deed = self.an_end(pick(self.ended, one), way, last_words=True)
+        assert self.do("end once more", deed) is False
+
+    @rule(one=which)
+    def a_thread_dies(self, one: int) -> None:
+        """Nobody ends what it was running; a worker that lives sees it when it compares."""
+        self.tick("a thread dies")
+        self.let_go(self.in_hand(one))
+
+    # --- people, and the clock ---
+
+    @rule(one=which, by=st.sampled_from(["", "ann"]))
+    def stop(self, one: int, by: str) -> None:
+        self.do("stop", self.deeds.stop(pick(list(self.sent), one), by))
+
+    @rule(some=st.sets(which, max_size=3))
+    def release(self, some: set[int]) -> None:
+        ids = [pick(list(self.sent), one) for one in sorted(some)]
+        self.do("release", self.deeds.release(ids))
+
+    @rule(seconds=st.sampled_from(STEPS))
+    def step_the_clock(self, seconds: float) -> None:
+        self.tick("clock back" if seconds < 0 else "clock forward")
+        clock.step(seconds)
+
+    @rule(days=st.sampled_from([0, 31, 91]))
+    def prune(self, days: int) -> None:
+        clock.step(days * DAY)
+        self.tick("prune")
+        removed = pruning.prune(self.mine)
+        assert removed == self.world.prune()
+        self.tally[f"prune → {removed}"] += 1
+
+    # --- workers ---
+
+    @rule(one=which)
+    def beat(self, one: int) -> None:
+        self.beat_of(pick(self.living() or [self.claimer(one)], one))
+
+    @rule(one=which, is_replaced=st.booleans(), is_found=st.booleans())
+    def a_worker_dies(self, one: int, is_replaced: bool, is_found: bool) -> None:
+        self.die(pick(self.living() or [self.claimer(one)], one))
+        if is_replaced:
+            self.begin(one)
+        if is_found:
+            clock.step(A_LEASE)
+            self.rescue(one, by_silence=True)
+
+    @rule(one=which)
+    def a_worker_is_silent_for_a_lease(self, one: int) -> None:
+        """And is taken for dead, if nothing but its heartbeat could tell others that it lives."""
+        clock.step(A_LEASE)
+        for place, worker in enumerate(self.living()):
+            if place != one % len(self.living()):
+                self.beat_of(worker)
+        self.rescue(one + 1, by_silence=True)
+
+    @rule(one=which, by=which, way=ways)
+    def an_attempt_wakes_up_late(self, one: int, by: int, way: Way) -> None:
+        """It was given up, and another may have begun: whatever it says now must not touch that one."""
+        hand = self.in_hand(one)
+        clock.step(LONGER_THAN_A_REQUEST)
+        self.beat_of(self.claimer(by))
+        self.rescue(by, by_silence=True)
+        self.do("turn", self.deeds.turn(self.claimer(by), 3))
+        self.do("report", self.deeds.report(hand))
+        self.do(f"end: {way.__name__}", self.an_end(self.let_go(hand), way, last_words=True))
+        self.ended.append(hand)
+
+    @precondition(lambda self: len(self.claimers()) > 1)
+    @rule(one=which)
+    def a_worker_is_told_to_end(self, one: int) -> None:
+        worker = pick(self.claimers(), one)
+        self.do("leave", self.deeds.leave(worker))
+        worker.is_leaving = True
+
+    @precondition(lambda self: any(worker.is_leaving for worker in self.living()))
+    @rule(one=which)
+    def a_worker_signs_off(self, one: int) -> None:
+        leaving = [worker for worker in self.living() if worker.is_leaving]
+        self.do("sign off", self.deeds.sign_off(pick(leaving, one)))
+
+    @rule(one=which, by_silence=st.booleans())
+    def rescue(self, one: int, by_silence: bool) -> None:
+        self.do("rescue", self.deeds.rescue(self.claimer(one), by_silence=by_silence))
+
+    # --- two transactions at once ---
+
+    @rule(one=which, way=ways, ends_first=st.booleans(), commits=st.booleans())
+    def a_stop_meets_an_end(self, one: int, way: Way, ends_first: bool, commits: bool) -> None:
+        hand = self.in_hand(one)
+        deeds = [self.deeds.stop(hand.token[0], "ann"), self.an_end(hand, way)]
+        self.do_both("stop and end", *(reversed(deeds) if ends_first else deeds), commits=commits)
+        if commits or not ends_first:
+            self.ended.append(self.let_go(hand))
+
+    @rule(one=which, by=which, way=ways, rescue_first=st.booleans())
+    def a_rescue_meets_an_end(self, one: int, by: int, way: Way, rescue_first: bool) -> None:
+        hand = self.let_go(self.in_hand(one))
+        clock.step(A_LEASE)
+        deeds = [self.deeds.rescue(self.claimer(by), by_silence=True), self.an_end(hand, way)]
+        # A rescuer that comes second may count a job that has just ended: only the rows matter then.
+        in_order = deeds if rescue_first else reversed(deeds)
+        self.do_both("rescue and end", *in_order, commits=True, second_answers=rescue_first)
+        self.ended.append(hand)
+
+    @rule(one=which, dies=st.booleans())
+    def two_rescuers_meet(self, one: int, dies: bool) -> None:
+        if dies:
+            self.die(self.claimer(one))
+        deeds = (self.deeds.rescue(self.claimer(by), by_silence=True) for by in (one, one + 1))
+        self.do_both("two rescuers", *deeds, commits=True)
+
+    @rule(one=which, job=which, commits=st.booleans())
+    def a_claim_meets_a_stop(self, one: int, job: int, commits: bool) -> None:
+        claim = self.deeds.claim(self.claimer(one), 2)
+        stop = self.deeds.stop(pick(list(self.sent), job), "ann")
+        self.do_both("claim, stop", claim, stop, commits=commits)
+
+    @rule(one=which, job=which)
+    def a_stop_meets_a_claim(self, one: int, job: int) -> None:
+        claim = self.deeds.claim(self.claimer(one), 2)
+        stop = self.deeds.stop(pick(list(self.sent), job), "ann")
+        self.do_both("stop, claim", stop, claim, commits=True)
+
+    @rule(one=which, limit=st.integers(1, 3))
+    def two_claims_meet(self, one: int, limit: int) -> None:
+        claims = (self.deeds.claim(self.claimer(by), limit) for by in (one, one + 1))
+        self.do_both("two claims", *claims, commits=True)
+
+    @invariant()
+    def what_is_stored_is_what_must_be(self) -> None:
+        self.look_at_everything()
+
+    def teardown(self) -> None:
+        try:
+            if self.is_sound:  # else what went wrong is told already
+                self.every_job_comes_to_its_end()
+        finally:
+            self.clean_up()

@@ -1,0 +1,188 @@
+"""What must become of one job: plain Python, no database, nothing of the engine but the names of the states.
+
+Each method is one thing that can happen to a job. It answers what the engine must answer, and afterwards the
+job is what its row must be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tests.model.sight import JobSeen
+from tom_nightshift.states import FINAL, Hold, State
+
+MAX_LOSSES = 3
+LEASE = 60.0
+REQUEST_TIMEOUT = 3600.0
+IN_THE_REQUEST = "in the request"
+MUST_NOT_RUN_TWICE = "once"
+"""The task that is lost when its worker dies; all others run again."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What an attempt wants to come to. ``state`` WAITING: its job waits again."""
+
+    state: State
+    reason: str = ""
+    hold: Hold = Hold.NONE
+    delay: float = 0.0
+    charge: str = ""
+    """The counter that goes up."""
+
+    recorded: str = ""
+    """The word in the list of attempts; by default the state."""
+
+    message: bytes | None = None
+    """The message of the next delivery; None: the one that is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What an attempt says: how far it is, which is also the step it has done, and a line for its log."""
+
+    done: int
+    line: str
+
+
+@dataclass(slots=True)
+class OneJob:
+    """The model of one row."""
+
+    id: int
+    task: str
+    message: bytes
+    queue: str = "default"
+    priority: int = 0
+    state: State = State.WAITING
+    hold: Hold = Hold.NONE
+    run_at: float = 0.0
+    attempt: int = 0
+    failures: int = 0
+    losses: int = 0
+    snoozes: int = 0
+    worker: str = ""
+    claimed_at: float = 0.0
+    finished_at: float = 0.0
+    stop_requested: bool = False
+    stop_by: str = ""
+    reason: str = ""
+    done: int | None = None
+    saved: int | None = None
+    attempts: dict[int, str] = field(default_factory=dict)
+    log: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def is_ready(self) -> bool:
+        return self.state == State.WAITING and not self.hold
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL
+
+    def is_run_by(self, worker: str) -> bool:
+        return self.state == State.RUNNING and self.worker == worker
+
+    def claim(self, worker: str, now: float) -> tuple[int, int]:
+        """A worker takes it; its token."""
+        assert self.state == State.WAITING
+        self.state, self.hold, self.reason = State.RUNNING, Hold.NONE, ""
+        self.attempt += 1
+        self.worker, self.claimed_at, self.done = worker, now, None
+        return self.id, self.attempt
+
+    def report(self, number: int, words: Words) -> bool:
+        """An attempt says something; whether it is to stop."""
+        if not self._is_held_by(number):
+            return True
+        self._take(words)
+        return self.stop_requested
+
+    def end(self, number: int, end: End, now: float, last_words: Words | None = None) -> bool:
+        """An attempt ends; whether that counts."""
+        if not self._is_held_by(number):
+            return False
+        self.attempts[number] = end.recorded or end.state
+        if last_words is not None:
+            self._take(last_words)
+        if end.state == State.WAITING and self.stop_requested:
+            self._finish(State.STOPPED, "stopped", now)
+        elif end.state == State.WAITING:
+            self._wait_again(end, now)
+        else:
+            self._finish(end.state, end.reason, now)
+            self._charge(end.charge)
+        return True
+
+    def stop(self, by: str, now: float) -> State | None:
+        """Somebody asks it to stop."""
+        if self.is_final:
+            return None
+        self.stop_requested, self.stop_by = True, by
+        if self.state == State.WAITING:
+            self._finish(State.STOPPED, "stopped", now)
+        return self.state
+
+    def release_if_due(self, now: float) -> bool:
+        return self._release(Hold.UNTIL) if self.run_at <= now else False
+
+    def release_at_once(self) -> bool:
+        return self._release(Hold.UNTIL)
+
+    def release_if_known(self, tasks: frozenset[str]) -> bool:
+        return self._release(Hold.PARKED) if self.task in tasks else False
+
+    def worker_died(self, now: float) -> bool:
+        """Its worker is found dead."""
+        return self.end(self.attempt, self._after_a_loss(), now)
+
+    def put_back(self, now: float) -> bool:
+        """No thread runs it any more, by nobody's fault."""
+        return self.end(self.attempt, End(State.WAITING, "handed back", recorded="returned"), now)
+
+    def request_died(self, now: float) -> bool:
+        """The web request that ran it has been gone too long."""
+        return self.end(self.attempt, End(State.LOST, "lost"), now)
+
+    def seen(self) -> JobSeen:
+        """The row as a look must show it."""
+        return JobSeen(
+            self.id, self.state, self.hold, self.attempt, self.failures, self.losses, self.snoozes,
+            self.worker, self.stop_requested, self.stop_by, self.reason, self.done, self.saved, self.message,
+            self.is_final, dict(self.attempts), dict(self.log),
+        )  # fmt: skip
+
+    def _is_held_by(self, number: int) -> bool:
+        return self.state == State.RUNNING and self.attempt == number
+
+    def _take(self, words: Words) -> None:
+        self.done = self.saved = words.done
+        self.log[self.attempt] = self.log.get(self.attempt, "") + f"{words.line}\n"
+
+    def _wait_again(self, end: End, now: float) -> None:
+        self.state, self.hold, self.run_at, self.reason = end.state, end.hold, now + end.delay, end.reason
+        self.worker = ""
+        self.message = end.message or self.message
+        self._charge(end.charge)
+
+    def _finish(self, state: State, reason: str, now: float) -> None:
+        self.state, self.hold, self.reason, self.finished_at = state, Hold.NONE, reason, now
+
+    def _charge(self, counter: str) -> None:
+        if counter:
+            setattr(self, counter, getattr(self, counter) + 1)
+
+    def _release(self, hold: Hold) -> bool:
+        if self.state != State.WAITING or self.hold != hold:
+            return False
+        self.hold = Hold.NONE
+        return True
+
+    def _after_a_loss(self) -> End:
+        if self.stop_requested:
+            return End(State.STOPPED, "stopped", recorded="lost")
+        if self.task == MUST_NOT_RUN_TWICE:
+            return End(State.LOST, "lost", charge="losses", recorded="lost")
+        if self.losses + 1 >= MAX_LOSSES:
+            return End(State.FAILED, "poison", charge="losses", recorded="lost")
+        return End(State.WAITING, "worker died", charge="losses", recorded="lost")

@@ -1,0 +1,89 @@
+"""What can be seen of the jobs in the database: one look at all that is stored about them."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from tom_nightshift.ledger.session import Sql
+
+COLUMNS = (
+    "id", "state", "hold", "attempt", "failures", "losses", "snoozes", "worker", "stop_requested", "stop_by",
+    "reason", "done", "saved", "message",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class JobSeen:
+    """One row, its attempts that have ended (number → outcome) and its log (number → text)."""
+
+    id: int
+    state: str
+    hold: str
+    attempt: int
+    failures: int
+    losses: int
+    snoozes: int
+    worker: str
+    stop_requested: bool
+    stop_by: str
+    reason: str
+    done: float | None
+    saved: int | None
+    message: bytes
+    has_an_end: bool
+    attempts: dict[int, str]
+    log: dict[int, str]
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in ("waiting", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """All jobs, and the names of the workers that have a row."""
+
+    jobs: dict[int, JobSeen]
+    workers: frozenset[str]
+
+
+def look(sql: Sql) -> Sight:
+    """Look at everything."""
+    attempts, log = _attempts(sql), _log(sql)
+    rows = sql.rows(f"SELECT {', '.join(COLUMNS)}, finished_at FROM tom_nightshift_job ORDER BY id")
+    jobs = {row[0]: _job(row, attempts[row[0]], log[row[0]]) for row in rows}
+    return Sight(jobs, frozenset(name for (name,) in sql.rows("SELECT name FROM tom_nightshift_worker")))
+
+
+def _job(row: tuple[Any, ...], attempts: dict[int, str], log: dict[int, str]) -> JobSeen:
+    *values, finished_at = row
+    columns: dict[str, Any] = dict(zip(COLUMNS, values, strict=True))
+    columns["stop_requested"] = bool(columns["stop_requested"])
+    columns["saved"] = _step(columns["saved"])
+    columns["message"] = bytes(columns["message"])
+    return JobSeen(**columns, has_an_end=finished_at is not None, attempts=attempts, log=log)
+
+
+def _step(saved: Any) -> int | None:
+    """The one number that the machine has its attempts keep."""
+    kept = json.loads(saved) if isinstance(saved, str) else saved
+    return kept["steps"]["said"] if kept else None
+
+
+def _attempts(sql: Sql) -> dict[int, dict[int, str]]:
+    found: dict[int, dict[int, str]] = defaultdict(dict)
+    for job_id, number, outcome in sql.rows("SELECT job_id, number, outcome FROM tom_nightshift_attempt"):
+        assert number not in found[job_id], f"attempt {number} of job {job_id} ended twice"
+        found[job_id][number] = outcome
+    return found
+
+
+def _log(sql: Sql) -> dict[int, dict[int, str]]:
+    found: dict[int, dict[int, str]] = defaultdict(dict)
+    pieces = sql.rows("SELECT job_id, attempt, text FROM tom_nightshift_log ORDER BY job_id, attempt, seq")
+    for job_id, number, text in pieces:
+        found[job_id][number] = found[job_id].get(number, "") + text
+    return found
