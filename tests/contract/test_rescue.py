@@ -65,6 +65,16 @@ def test_a_dead_workers_job_waits_again_and_its_row_goes(job):
     assert Worker.objects.count() == 0
 
 
+def test_a_rescue_that_is_not_committed_leaves_the_next_one_what_it_needs(job, dead):
+    """The lock file is what shows at once that the worker is dead."""
+    with pytest.raises(ZeroDivisionError), own_sql() as sql:
+        assert rescue.rescue(sql, "me", AGAIN) == 1
+        _ = 1 / 0  # this worker, too, came to an end before its commit
+    assert rescue_as("another") == 1
+    assert outcomes(job) == ["lost"]
+    assert not os.path.exists(dead._path)
+
+
 def test_a_task_that_must_not_run_twice_is_lost(job):
     rescue_as("me", LOST)
     assert outcomes(job) == ["lost"]
