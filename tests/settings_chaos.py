@@ -1,4 +1,4 @@
-"""The site of the tests with real faults: the engine's own, with their tasks, and with the faults themselves."""
+"""The site of the tests with real faults: the engine's own, with their tasks and the faults themselves."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Loaded into each process of the site under test: how it dies by itself, and how soon it is replaced.
 
 A *moment* lies before each statement of a transaction of Nightshift's own, and one more after each COMMIT.
-With ``CRASHES`` naming a folder, the n-th process kills itself at its n-th moment (times ``STRIDE``), after it
-has written down where.
+With ``CRASHES`` naming a folder, the n-th process kills itself at its n-th moment (times ``STRIDE``), after
+it has written down where.
 """
 
 from __future__ import annotations

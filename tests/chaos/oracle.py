@@ -1,8 +1,8 @@
 """What is true of the jobs of a test: their diary, which outlives every process, against their rows.
 
-A job is *lost* if its row says that it succeeded and no attempt of it ended, or if its row is not final. It was
-done *twice* if more than one attempt ended; that is allowed, as often as jobs were in flight when the fault
-came. It is *wrong* if its row and the diary tell different stories.
+A job is *lost* if its row says that it succeeded and no attempt of it ended, or if its row is not final. It
+was done *twice* if more than one attempt ended; that is allowed, as often as jobs were in flight when the
+fault came. It is *wrong* if its row and the diary tell different stories.
 """
 
 from __future__ import annotations
