@@ -107,6 +107,11 @@ def worker_retires(why: str) -> None:
     logger.info("this worker process takes no more jobs, and another takes its place: %s", why)
 
 
+def hook_failed(hook: str, error: BaseException) -> None:
+    """A middleware failed where an outcome was on its way to its row; the outcome is written all the same."""
+    logger.error("a middleware failed in %s: %s", hook, first_line(error), exc_info=error)
+
+
 def thread_replaced(count: int) -> None:
     """Threads of this worker had died; others took their place."""
     logger.error("%d threads of this worker had died; as many were started", count)
