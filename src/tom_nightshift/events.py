@@ -58,13 +58,7 @@ def late_outcome(job_id: int, number: int, words: str) -> None:
 
 def database_away(error: BaseException, seconds: float) -> None:
     """The database did not answer; the worker waits and tries again."""
-    if _is_not_migrated(error):
-        why = (
-            "Nightshift's tables are not there, or not as this version needs them "
-            f"({first_line(error)}): run ./manage.py migrate"
-        )
-    else:
-        why = f"the database does not answer ({first_line(error)})"
+    why = _other_tables(error) or f"the database does not answer ({first_line(error)})"
     logger.warning("%s; trying again in %.0f s", why, seconds)
 
 
@@ -75,7 +69,8 @@ def database_back() -> None:
 
 def outcome_refused(job_id: int, error: BaseException) -> None:
     """An engine fault: the database refused how an attempt ended; only the bare outcome is written."""
-    logger.error("engine fault: how job %d ended was refused: %s", job_id, first_line(error), exc_info=error)
+    why = _other_tables(error) or first_line(error)
+    logger.error("engine fault: how job %d ended was refused: %s", job_id, why, exc_info=error)
 
 
 def outcome_given_up(job_id: int, error: BaseException) -> None:
@@ -193,11 +188,22 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def _is_not_migrated(error: BaseException) -> bool:
-    """PostgreSQL says it in the server's language, so by its code: no such table, no such column."""
-    if getattr(error.__cause__, "sqlstate", None) in ("42P01", "42703"):
-        return True
-    return any(words in str(error) for words in ("no such table", "no such column", "has no column named"))
+def _other_tables(error: BaseException) -> str:
+    """If the tables are not those of this version, so, and what to do; else nothing.
+
+    PostgreSQL says it in the server's language, so by its code: no such table, no such column, a column not
+    filled in.
+    """
+    said, code = str(error), getattr(error.__cause__, "sqlstate", None)
+    if code in ("42P01", "42703") or any(
+        words in said for words in ("no such table", "no such column", "has no column named")
+    ):
+        is_so, to_do = "not there, or not as this version needs them", "run ./manage.py migrate"
+    elif code == "23502" or "NOT NULL constraint failed" in said:
+        is_so, to_do = "newer than this version", "restart the worker with the version that made them"
+    else:
+        return ""
+    return f"Nightshift's tables are {is_so} ({first_line(error)}): {to_do}"
 
 
 class _KeptResults(logging.Filter):

@@ -66,7 +66,7 @@ class Crashes:
         """Count the moments of this process."""
         for name in ("rows", "run"):
             setattr(session.Sql, name, self._before(getattr(session.Sql, name)))
-        session._execute = self._around(session._execute)
+        setattr(session, "_execute", self._around(session._execute))  # noqa: B010 - mypy holds it to its name
 
     def moment(self, words: str) -> None:
         """One more moment; the process may die in it."""

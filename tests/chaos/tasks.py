@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import dramatiq
+from django.contrib.auth.models import Group
 from django.db import transaction
 
 from tests.chaos.crashing import append
 from tests.support.waiting import wait_until
 from tom_nightshift import current_job, progress, say
+
+REPORTS = 10
+"""Reports a second."""
 
 
 @contextmanager
@@ -60,3 +65,25 @@ def send(diary: str, jobs: int, longest: float, seed: int) -> None:
     with transaction.atomic():
         for _ in range(jobs):
             work.send(diary, choose.uniform(0, longest))
+
+
+@dramatiq.actor
+def hold_a_transaction(diary: str, seconds: float) -> int:
+    """Write, then work for so long before the commit, reporting all the time; the attempt."""
+    job = current_job()
+    assert job is not None
+    with entries(diary) as attempt, transaction.atomic():
+        Group.objects.create(name=f"written by job {job.id}")
+        steps = int(seconds * REPORTS)
+        for done in range(steps):
+            report(done, steps)
+            threading.Event().wait(1 / REPORTS)  # the work itself
+        return attempt
+
+
+def report(done: int, total: int) -> None:
+    """Say how far it is, which must not wait for the database."""
+    began = time.monotonic()
+    progress(done, total, "holding the database")
+    say(f"step {done} of {total}")
+    assert time.monotonic() - began < 1, "a report waited for the database"

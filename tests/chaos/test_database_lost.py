@@ -99,7 +99,7 @@ def test_commits_that_are_not_heard(site, trial):
     """The line is cut between the commit, of a claim or of an end, and its answer."""
     lost = random.Random(trial.seed)
     address = urlsplit(os.environ[databases.SERVER])
-    with Cutter((address.hostname, address.port or 5432), lambda: lost.random() < 0.1) as cutter:
+    with Cutter((address.hostname or "", address.port or 5432), lambda: lost.random() < 0.1) as cutter:
         site.environment |= {databases.SERVER: address._replace(netloc=through(address, cutter)).geturl()}
         send(str(trial.diary), 60 * ROUNDS, 0.2, trial.seed)
         with site.worker(*WORDS, ready=PROCESSES, **QUICK) as worker:

@@ -104,7 +104,7 @@ def test_retries_that_cannot_decide(broker, step_clock):
     with running(broker):
         task.send()
         for failures in (1, 2):
-            wait_until(lambda n=failures: Job.objects.filter(state=State.WAITING, failures=n).exists())
+            wait_until(Job.objects.filter(state=State.WAITING, failures=failures).exists)
             step_clock(100)
         job = wait_until(lambda: Job.objects.filter(state=State.FAILED).first())
     assert (job.reason, job.attempt) == ("ZeroDivisionError", 3)
