@@ -77,6 +77,7 @@ class Trial:
         if table := os.environ.get("NIGHTSHIFT_CHAOS_TABLE"):
             counts = {name: len(getattr(verdict, name)) for name in ("lost", "twice", "wrong")}
             row = {"fault": fault, "database": self.database, "faults": faults, "jobs": verdict.jobs}
+            row["interrupted"] = verdict.interrupted
             with Path(table).open("a") as file:
                 file.write(json.dumps({**row, **counts, "recovery": round(seconds, 1)}) + "\n")
 

@@ -25,6 +25,9 @@ class Verdict:
     """The jobs of a test, and those of them that a fault has harmed."""
 
     jobs: int
+    interrupted: int
+    """How often a job's worker died while it ran."""
+
     lost: dict[int, str] = field(default_factory=dict)
     twice: dict[int, str] = field(default_factory=dict)
     wrong: dict[int, str] = field(default_factory=dict)
@@ -49,7 +52,7 @@ def judge(diary: Path, rows: Iterable[Sequence[Any]]) -> Verdict:
     """Compare the rows with the diary. All jobs are expected to have succeeded."""
     started, ended = _read(diary)
     rows = list(rows)
-    verdict = Verdict(len(rows))
+    verdict = Verdict(len(rows), interrupted=sum(row[3] for row in rows))
     for job_id, state, attempt, losses, value, attempts in rows:
         ends = sorted(number for job, number in ended if job == job_id)
         story = f"{state} at attempt {attempt}, {losses} losses, returned {value}, {attempts}; ends {ends}"

@@ -17,8 +17,9 @@ from tom_nightshift.models import Job
 from tom_nightshift.states import State
 
 PROCESSES, THREADS = 2, 8
-KILLS, JOBS_PER_KILL = (1000, 5) if LONG else (6, 50)
-LONGEST_JOB = 0.5
+KILLS, JOBS_PER_KILL = (1000, 5) if LONG else (5, 60)
+LONGEST_JOB = 2.0 if LONG else 0.5
+"""Seconds. So long that each kill finds some of them running."""
 OFTEN = {"MAX_LOSSES": 1000}
 """The jobs are innocent: none is to be set aside, however often its process is killed."""
 

@@ -13,7 +13,7 @@ from tests.support.waiting import wait_until
 from tests.support.workers import PATIENCE
 from tom_nightshift.states import State
 
-SECONDS = 30 if LONG else 5
+SECONDS = 30 if LONG else 4
 SHOWN_WITHIN = 2.0
 """Seconds in which a line of the log is seen on PostgreSQL; allowed twice here, for a busy machine."""
 

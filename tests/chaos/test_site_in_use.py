@@ -1,4 +1,4 @@
-"""SQLite under a stock TOM: pages are read and written all the time while jobs write too. Nothing is locked."""
+"""SQLite under a stock TOM: pages are read and written all the while jobs write too. Nothing is locked."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ def test_nothing_is_locked_and_every_state_is_right(used, trial):
         )
         for visitor in visitors:
             visitor.leave()
-        assert [visitor.problems for visitor in visitors] == [[]] * VISITORS, web.log[-5000:]
-        assert all(visitor.visits > 0 for visitor in visitors)
+        assert [visitor.problem for visitor in visitors] == [""] * VISITORS, web.log[-5000:]
+        assert all(visitor.edits > 0 for visitor in visitors)
         assert "locked" not in web.log + worker.log
         assert "engine fault" not in worker.log
     assert json.loads(used.shell(TOLD))["targets"] == [True] * JOBS
