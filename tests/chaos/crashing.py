@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tom_nightshift.ledger import session
-from tom_nightshift.worker import supervisor
+from tom_nightshift.worker import places
 
 CRASHES = "NIGHTSHIFT_CHAOS_CRASHES"
 STRIDE = "NIGHTSHIFT_CHAOS_STRIDE"
@@ -25,7 +25,7 @@ SOON = 0.2
 
 def prepare() -> None:
     """Have processes replaced at once, and let them die if this site was asked for that."""
-    supervisor.LONGEST_WAIT = SOON
+    places.LONGEST_WAIT = SOON
     if folder := os.environ.get(CRASHES):
         crashes = Crashes(Path(folder), int(os.environ.get(STRIDE, "1")))
         os.register_at_fork(after_in_child=crashes.begin)

@@ -83,7 +83,7 @@ def lives_through(worker, crashes, number, jobs, release):
     wait_until(lambda: dead() or done(), at_most=PATIENCE, what=f"moment {number}:\n{worker.log[-3000:]}")
     if dead():
         return False
-    child = wait_until(worker.children, at_most=PATIENCE, what="a worker process")[0]
+    child = int(job_of(lingers).worker.split(":")[1])
     os.kill(child, signal.SIGTERM)
     wait_until(lambda: dead() or child not in worker.children(), at_most=PATIENCE, what="its end")
     return not dead()
