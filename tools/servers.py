@@ -12,6 +12,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -41,12 +42,24 @@ def postgres() -> Iterator[str]:
     if given := os.environ.get(POSTGRES):
         yield given
         return
+    with private_postgres() as server:
+        yield server.address
+
+
+@contextmanager
+def private_postgres() -> Iterator[Server]:
+    """A PostgreSQL server of our own, which may be crashed; it ends with the block."""
     programs = _found_or_installed(_postgres_programs, ["postgresql"], f"or set {POSTGRES}=postgres://…")
     with _private_folder() as folder:
         password, port = secrets.token_hex(16), _free_port()
         _make_cluster(programs, folder, password)
-        with _server(_postgres_command(programs, folder, port), folder, port):
-            yield f"postgres://nightshift:{password}@127.0.0.1:{port}/postgres"
+        address = f"postgres://nightshift:{password}@127.0.0.1:{port}/postgres"
+        server = Server(address, _postgres_command(programs, folder, port), folder, port)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.end()
 
 
 def _postgres_programs() -> Path | None:
@@ -108,16 +121,29 @@ def _private_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def _server(command: Sequence[str | Path], folder: Path, port: int) -> Iterator[None]:
-    """The server runs while the block does; its last words are told if it does not come up."""
-    with (folder / "log").open("wb") as log:
-        process = _start(command, folder, log)
-    try:
-        _wait_for(process, port, folder / "log")
-        yield
-    finally:
-        processes.end(process)
+class Server:
+    """A server that was started for us alone."""
+
+    def __init__(self, address: str, command: Sequence[str | Path], folder: Path, port: int) -> None:
+        self.address = address
+        self._command, self._folder, self._port = command, folder, port
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers; its last words are told if it does not come up."""
+        with (self._folder / "log").open("ab") as log:
+            self._process = _start(self._command, self._folder, log)
+        _wait_for(self._process, self._port, self._folder / "log")
+
+    def crash(self) -> None:
+        """End it at once, in the middle of whatever it does (PostgreSQL: an immediate shutdown)."""
+        assert self._process is not None
+        processes.end(self._process, signal.SIGQUIT)
+
+    def end(self) -> None:
+        """End it."""
+        if self._process is not None:
+            processes.end(self._process)
 
 
 def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path, patience: float = 30) -> None:

@@ -55,15 +55,11 @@ def late_outcome(job_id: int, number: int, words: str) -> None:
 def database_away(error: BaseException, seconds: float) -> None:
     """The database did not answer, or refused; the worker waits and tries again."""
     said = first_line(error)
-    if _is_not_migrated(error):
-        why = (
-            f"Nightshift's tables are not there, or not as this version needs them ({said}): "
-            "run ./manage.py migrate"
-        )
-    elif is_refused(error):
-        why = f"the database answers, but refuses ({said}): run ./manage.py nightshift doctor"
-    else:
-        why = f"the database does not answer ({said})"
+    why = _other_tables(error) or (
+        f"the database answers, but refuses ({said}): run ./manage.py nightshift doctor"
+        if is_refused(error)
+        else f"the database does not answer ({said})"
+    )
     logger.warning("%s; trying again in %.0f s", why, seconds)
 
 
@@ -74,7 +70,8 @@ def database_back() -> None:
 
 def outcome_refused(job_id: int, error: BaseException) -> None:
     """An engine fault: the database refused how an attempt ended; only the bare outcome is written."""
-    logger.error("engine fault: how job %d ended was refused: %s", job_id, first_line(error), exc_info=error)
+    why = _other_tables(error) or first_line(error)
+    logger.error("engine fault: how job %d ended was refused: %s", job_id, why, exc_info=error)
 
 
 def outcome_given_up(job_id: int, error: BaseException) -> None:
@@ -141,6 +138,11 @@ def jobs_expired(jobs: int) -> None:
 def backoff_failed(task: str, error: BaseException) -> None:
     """The function that a task has for ``backoff`` failed; the job waits by Dramatiq's own rule."""
     logger.error("%s: its backoff function failed: %s", task, first_line(error), exc_info=error)
+
+
+def hook_failed(hook: str, error: BaseException) -> None:
+    """A middleware failed where an outcome was on its way to its row; the outcome is written all the same."""
+    logger.error("a middleware failed in %s: %s", hook, first_line(error), exc_info=error)
 
 
 def thread_replaced(count: int) -> None:
@@ -246,11 +248,22 @@ COMES_AND_GOES = ("the database system is", "terminating connection")
 """As a server says that starts, recovers or ends."""
 
 
-def _is_not_migrated(error: BaseException) -> bool:
-    """PostgreSQL says it in the server's language, so by its code: no such table, no such column."""
-    if getattr(error.__cause__, "sqlstate", None) in ("42P01", "42703"):
-        return True
-    return any(words in str(error) for words in ("no such table", "no such column", "has no column named"))
+def _other_tables(error: BaseException) -> str:
+    """If the tables are not those of this version, so, and what to do; else nothing.
+
+    PostgreSQL says it in the server's language, so by its code: no such table, no such column, a column not
+    filled in.
+    """
+    said, code = str(error), getattr(error.__cause__, "sqlstate", None)
+    if code in ("42P01", "42703") or any(
+        words in said for words in ("no such table", "no such column", "has no column named")
+    ):
+        is_so, to_do = "not there, or not as this version needs them", "run ./manage.py migrate"
+    elif code == "23502" or "NOT NULL constraint failed" in said:
+        is_so, to_do = "newer than this version", "restart the worker with the version that made them"
+    else:
+        return ""
+    return f"Nightshift's tables are {is_so} ({first_line(error)}): {to_do}"
 
 
 class _KeptResults(logging.Filter):

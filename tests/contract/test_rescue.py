@@ -8,6 +8,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
+from django.db import OperationalError
 from dramatiq.middleware import Middleware
 
 from tests.support.jobs import actor, claimed, ended, in_hand, job_of, own_sql, reached, running
@@ -63,6 +64,12 @@ def return_orphans(on_lost=AGAIN):
         return rescue.return_orphans(sql, rescue.orphans(sql), on_lost)
 
 
+def rescue_without_commit():
+    with own_sql() as sql:
+        assert rescue.rescue(sql, "me", AGAIN) == 1
+        raise OperationalError("the line was cut")
+
+
 def outcomes(job):
     job.refresh_from_db()
     return [attempt.outcome for attempt in job.attempts.all()]
@@ -73,6 +80,15 @@ def test_a_dead_workers_job_waits_again_and_its_row_goes(job):
     assert outcomes(job) == ["lost"]
     assert (job.state, job.hold, job.losses, job.failures, job.worker) == (State.WAITING, "", 1, 0, "")
     assert Worker.objects.count() == 0
+
+
+def test_a_rescue_that_is_not_committed_leaves_the_next_one_what_it_needs(job, dead):
+    """The lock file is what shows at once that the worker is dead."""
+    with pytest.raises(OperationalError):
+        rescue_without_commit()
+    assert rescue_as("another") == 1
+    assert outcomes(job) == ["lost"]
+    assert not os.path.exists(dead._path)
 
 
 def test_a_task_that_must_not_run_twice_is_lost(job):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import astropy
 import pytest
 
-import tom_nightshift
+from tests.support.toms import as_tom_setup_leaves_it, site
+
+__all__ = ["as_tom_setup_leaves_it", "site"]
 
 pytestmark = [pytest.mark.e2e, pytest.mark.tom, pytest.mark.timeout(300)]
 
@@ -26,13 +24,6 @@ PAGES = [
     "/observations/list/",
     "/users/",
 ]
-
-PEOPLE = """
-from django.contrib.auth.models import User
-from tom_targets.models import Target
-User.objects.create_superuser("boss", "boss@example.org", "pw")
-Target.objects.create(name="M13", type="SIDEREAL", ra=250.4, dec=36.5, permissions="PUBLIC")
-"""
 
 BEGIN = """
 import json, os, sys, django
@@ -107,66 +98,6 @@ class TestUpload(TestCase):
         self.assertIn("There was a problem processing your file", said[0])
         self.assertFalse(DataProduct.objects.exists())
 """
-
-
-class Site:
-    """A TOM in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.settings = folder / "mytom" / "settings.py"
-
-    def run(self, *words: str, given: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
-        ours = str(Path(tom_nightshift.__file__).parents[1])
-        # The settings of the test run are not this site's.
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "NIGHTSHIFT_"))}
-        done = subprocess.run(
-            [sys.executable, *words],
-            cwd=self.folder,
-            env=kept | {"PYTHONPATH": ours, "PYTHONWARNINGS": "ignore"},
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=250,
-        )
-        assert not check or done.returncode == 0, done.stdout + done.stderr
-        return done
-
-    def ask(self, script: str, *words: str):
-        """What a script that runs inside the site answers."""
-        said = self.run("-c", script, *words).stdout
-        return json.loads(said.split("ANSWER", 1)[1])
-
-    def add_the_line(self, **settings: object) -> None:
-        text = self.settings.read_text()
-        assert "INSTALLED_APPS = TOMTOOLKIT_INSTALLED_APPS + [" in text
-        text = text.replace("INSTALLED_APPS = TOM", "INSTALLED_APPS = ['tom_nightshift'] + TOM")
-        self.settings.write_text(f"{text}\nNIGHTSHIFT = {settings!r}\n" if settings else text)
-
-    def take_the_line_out(self) -> None:
-        self.settings.write_text(self.settings.read_text().replace("['tom_nightshift'] + ", ""))
-
-
-@pytest.fixture(scope="session")
-def as_tom_setup_leaves_it(tmp_path_factory) -> Path:
-    folder: Path = tmp_path_factory.mktemp("fresh") / "mytom"
-    folder.mkdir()
-    site = Site(folder)
-    site.run("-m", "django", "startproject", "mytom", ".")
-    site.settings.write_text(
-        site.settings.read_text().replace("INSTALLED_APPS = [", "INSTALLED_APPS = [\n    'tom_setup',")
-    )
-    site.run("manage.py", "tom_setup", given="y\n\n1\nn\n")
-    site.run("manage.py", "migrate", "--verbosity=0")
-    site.run("manage.py", "shell", "-c", PEOPLE)
-    return folder
-
-
-@pytest.fixture
-def site(as_tom_setup_leaves_it, tmp_path) -> Site:
-    folder = tmp_path / "mytom"
-    shutil.copytree(as_tom_setup_leaves_it, folder)
-    return Site(folder)
 
 
 @pytest.fixture

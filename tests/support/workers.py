@@ -82,6 +82,16 @@ class Site:
         finally:
             worker.end()
 
+    @contextmanager
+    def web_server(self, port: int) -> Iterator[Worker]:
+        """``manage.py runserver``, once it answers on this port."""
+        server = Worker(*self._started(["runserver", "--noreload", f"127.0.0.1:{port}"], {}))
+        try:
+            server.says("Quit the server with CONTROL-C")
+            yield server
+        finally:
+            server.end()
+
     def _started(
         self, words: Sequence[str], settings: Mapping[str, Any]
     ) -> tuple[subprocess.Popen[bytes], Path]:
@@ -105,6 +115,7 @@ class Site:
             "DJANGO_SETTINGS_MODULE": "tests.settings_e2e",
             "NIGHTSHIFT_TEST_SETTINGS": json.dumps({"RUN_DIR": self.run_dir, **settings}),
             "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+            "PYTHONUNBUFFERED": "1",
             "PYTHONWARNINGS": "error",
             **self.environment,
         }

@@ -13,7 +13,7 @@ from typing import Any
 from dramatiq import Actor, Broker, Message, Middleware, Worker
 from dramatiq.common import current_millis
 from dramatiq.errors import ActorNotFound, QueueJoinTimeout, QueueNotFound
-from dramatiq.middleware import Retries
+from dramatiq.middleware import MiddlewareError, Retries
 
 from tom_nightshift import events
 from tom_nightshift.broker.consumer import MailboxConsumer
@@ -46,6 +46,15 @@ class DatabaseBroker(Broker):
     def has_retries(self) -> bool:
         """Whether Dramatiq's Retries is among the middleware."""
         return any(isinstance(middleware, Retries) for middleware in self.middleware)
+
+    def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        """Call a hook of all middleware. What one raises must not keep an outcome from its row."""
+        try:
+            super().emit_before(signal, *args, **kwargs)
+        except MiddlewareError as error:
+            if signal not in ("ack", "nack"):
+                raise
+            events.hook_failed(f"before_{signal}", error)
 
     def declare_actor(self, actor: Actor[Any, Any]) -> None:
         """Declare a task.

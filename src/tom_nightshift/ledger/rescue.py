@@ -99,10 +99,15 @@ def _return_jobs(sql: Sql, dead: Neighbour, on_lost: OnLost) -> int:
                 moves.record(sql, (job_id, number), "lost", DIED)
                 outcome = outcomes.lost(losses, again, "", alone=alone, stop_requested=bool(stop_requested))
                 outcomes.move(sql, (job_id, number), outcome)
+    # Not before the commit: without its lock file, nobody would see for long that this worker is dead.
+    sql.afterwards.append(lambda: _forget(dead, len(rows)))
+    return len(rows)
+
+
+def _forget(dead: Neighbour, jobs: int) -> None:
     with contextlib.suppress(OSError):
         os.unlink(dead.lock_path)
-    events.worker_found_dead(dead.name, len(rows))
-    return len(rows)
+    events.worker_found_dead(dead.name, jobs)
 
 
 def _left_behind(sql: Sql, token: moves.Token, on_lost: str) -> None:

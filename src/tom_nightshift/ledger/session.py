@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,6 +49,8 @@ class Sql:
         self.connection = connection
         self.vendor: str = connection.vendor
         self.now = clock.now_sql(self.vendor)
+        self.afterwards: list[Callable[[], object]] = []
+        """To be done once the transaction is committed, and not if it never is."""
 
     def after(self, seconds: float) -> str:
         """SQL for so many seconds from now."""
@@ -121,11 +123,13 @@ class OwnConnection:
         connection = self._opened()
         try:
             self._begin(connection)
-            yield Sql(connection)
+            yield (sql := Sql(connection))
             _execute(connection, "COMMIT")
         except BaseException:
             self._roll_back()
             raise
+        for act in sql.afterwards:
+            act()
 
     @contextmanager
     def reading(self) -> Iterator[Sql]:
@@ -167,7 +171,9 @@ def callers_transaction() -> Iterator[Sql]:
     """Statements on the calling thread's own connection, inside its transaction if it has one open."""
     alias = jobs_alias()
     with transaction.atomic(using=alias):
-        yield Sql(connections[alias])
+        yield (sql := Sql(connections[alias]))
+        for act in sql.afterwards:
+            transaction.on_commit(act, using=alias, robust=True)
 
 
 def _new_connection(alias: str, patience: float) -> Any:

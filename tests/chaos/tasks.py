@@ -1,0 +1,89 @@
+"""Tasks that write into a diary when they start and when they end, with the job's id and the attempt."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dramatiq
+from django.contrib.auth.models import Group
+from django.db import transaction
+
+from tests.chaos.crashing import append
+from tests.support.waiting import wait_until
+from tom_nightshift import current_job, progress, say
+
+REPORTS = 10
+"""Reports a second."""
+
+
+@contextmanager
+def entries(diary: str) -> Iterator[int]:
+    """A line before the block and one after it; the attempt."""
+    job = current_job()
+    assert job is not None
+    append(Path(diary), f"start {job.id} {job.attempt}")
+    yield job.attempt
+    append(Path(diary), f"end {job.id} {job.attempt}")
+
+
+@dramatiq.actor
+def work(diary: str, seconds: float) -> int:
+    """Work for so long; the attempt that did it."""
+    with entries(diary) as attempt:
+        say(f"attempt {attempt} works")
+        progress(0, 1)
+        threading.Event().wait(seconds)  # the work itself
+        return attempt
+
+
+@dramatiq.actor(max_attempts=1000, backoff=0.05, max_backoff=100)
+def stumble(diary: str, file: str) -> int:
+    """Fail until the file is there, which the first attempt makes."""
+    with entries(diary) as attempt:
+        if not Path(file).exists():
+            Path(file).touch()
+            raise ValueError("the first time")
+        return attempt
+
+
+@dramatiq.actor
+def linger(diary: str, file: str) -> int:
+    """Work until the file is there."""
+    with entries(diary) as attempt:
+        wait_until(Path(file).exists, at_most=600)
+        return attempt
+
+
+def send(diary: str, jobs: int, longest: float, seed: int) -> None:
+    """Ask for so many jobs, each of which works for up to ``longest`` seconds, in one transaction."""
+    choose = random.Random(seed)
+    with transaction.atomic():
+        for _ in range(jobs):
+            work.send(diary, choose.uniform(0, longest))
+
+
+@dramatiq.actor
+def hold_a_transaction(diary: str, seconds: float) -> int:
+    """Write, then work for so long before the commit, reporting all the time; the attempt."""
+    job = current_job()
+    assert job is not None
+    with entries(diary) as attempt, transaction.atomic():
+        Group.objects.create(name=f"written by job {job.id}")
+        steps = int(seconds * REPORTS)
+        for done in range(steps):
+            report(done, steps)
+            threading.Event().wait(1 / REPORTS)  # the work itself
+        return attempt
+
+
+def report(done: int, total: int) -> None:
+    """Say how far it is, which must not wait for the database."""
+    began = time.monotonic()
+    progress(done, total, "holding the database")
+    say(f"step {done} of {total}")
+    assert time.monotonic() - began < 1, "a report waited for the database"
