@@ -199,3 +199,12 @@ def test_what_runs_on_when_its_worker_ends_is_interrupted_and_handed_back(site, 
     job = job_of(message)
     assert (job.state, job.reason, job.losses, job.failures) == (State.WAITING, "handed back", 0, 0)
     assert [attempt.outcome for attempt in job.attempts.all()] == ["returned"]
+
+
+def test_a_queue_is_paused_and_resumed_by_the_command(site, tmp_path):
+    with site.worker():
+        assert "Queue default is paused; 0 of its jobs wait." in site.run("nightshift", "pause", "default")
+        message = append.send(str(tmp_path / "done"))
+        assert job_of(message).hold == "paused"
+        assert "1 of its jobs may begin" in site.run("nightshift", "resume", "default")
+        assert ended(message, at_most=PATIENCE).state == State.SUCCEEDED

@@ -16,7 +16,7 @@ from typing import Any
 
 from dramatiq.middleware import Interrupt, Shutdown
 
-from tom_nightshift.exceptions import ProcessDied
+from tom_nightshift.exceptions import Later, ProcessDied
 from tom_nightshift.ledger.attempt import Attempt
 from tom_nightshift.ledger.ending import Stage
 from tom_nightshift.worker.control import Alone, Control
@@ -24,6 +24,9 @@ from tom_nightshift.worker.parcels import ASK, Assignment, Ended, Said
 
 STATUS_WITHIN = 10.0
 """Seconds in which the supervisor tells how a process ended."""
+
+TRY_AGAIN = 5.0
+"""Seconds until a job is begun again for which no process could be started."""
 
 OUT_OF_MEMORY = "killed from outside, as the system does when memory runs out"
 
@@ -34,6 +37,10 @@ IN_WORDS = {
     signal.SIGABRT: "a fault in a compiled library: SIGABRT",
     signal.SIGBUS: "a fault in a compiled library: SIGBUS",
 }
+
+
+class NoStatus(Exception):
+    """Nobody could tell how a process ended."""
 
 
 class Isolation:
@@ -47,18 +54,26 @@ class Isolation:
 
         Raises:
             ProcessDied: its process died.
+            Later: there is no process to be had now.
         """
         try:
-            alone = self.control.isolate()
+            process = Process(self.control.isolate())
         except OSError as error:
-            raise Shutdown from error  # the supervisor is gone, and this process will follow
-        process = Process(alone)
+            raise self._no_process() from error
         attempt.process = process
         try:
             ended = process.run(attempt, args, kwargs)
+        except NoStatus as error:
+            raise self._no_process() from error
         finally:
             process.close()
         return ended.value()
+
+    def _no_process(self) -> BaseException:
+        """Without its supervisor this process will end too; a supervisor that could not fork may soon."""
+        if self.control.is_orphaned:
+            return Shutdown()
+        return Later(TRY_AGAIN, "waiting for a process of its own: none could be started")
 
 
 class Process:
@@ -114,11 +129,11 @@ class Process:
         if attempt.ending is not None and (self._killed or attempt.ending.stage >= Stage.KILLED):
             return attempt.ending.kind()
         if status is None:
-            return Shutdown()
+            return NoStatus()
         return ProcessDied(_in_words(status))
 
     def _status(self) -> int | None:
-        """How it ended, from the supervisor; None: the supervisor is gone too."""
+        """How it ended, from the supervisor; None: it was never there, or the supervisor is gone too."""
         try:
             self._alone.life.settimeout(STATUS_WITHIN)
             told = self._alone.life.recv(16)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import getpass
 from argparse import SUPPRESS, ArgumentTypeError
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
 import dramatiq
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 from django.urls import get_resolver
 from django.utils.module_loading import autodiscover_modules
 
+from tom_nightshift import events
 from tom_nightshift.conf import get_settings
 from tom_nightshift.doctor import report
 from tom_nightshift.doctor.findings import Level
 from tom_nightshift.doctor.rounds import examine
+from tom_nightshift.ledger.holding import pause_queue, resume_queue
 from tom_nightshift.worker.child import Shape, run_worker
 from tom_nightshift.worker.supervisor import Supervisor
 
@@ -60,11 +65,20 @@ class Command(BaseCommand):
         )
         words = parser.add_subparsers(title="instead of running jobs", dest="word", metavar="WORD")
         self._add_doctor(words)
+        self._add_pause(words)
 
     def _add_doctor(self, words: Any) -> None:
         doctor = _add_word(words, "doctor", "Examine the site and say what to do; exit code 1 on a fault.")
         doctor.add_argument("--json", action="store_true", help="For machines.")
         doctor.set_defaults(do=self._doctor)
+
+    def _add_pause(self, words: Any) -> None:
+        pause = _add_word(words, "pause", "Let no job of a queue begin; running ones go on.")
+        pause.add_argument("queue", help="Its name, such as default.")
+        pause.set_defaults(do=self._pause)
+        resume = _add_word(words, "resume", "Let the jobs of a paused queue begin again.")
+        resume.add_argument("queue", help="Its name.")
+        resume.set_defaults(do=self._resume)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Without a word, run the workers. A word looks by itself at what it needs."""
@@ -102,6 +116,13 @@ class Command(BaseCommand):
         if report.has_faults(found):
             raise SystemExit(1)
 
+    def _pause(self, *args: Any, queue: str, **options: Any) -> None:
+        held = _said(pause_queue, queue, by=getpass.getuser())
+        self.stdout.write(f"Queue {queue} is paused; {held} of its jobs wait. Running ones go on.")
+
+    def _resume(self, *args: Any, queue: str, **options: Any) -> None:
+        self.stdout.write(f"Queue {queue} goes on; {_said(resume_queue, queue)} of its jobs may begin.")
+
     def _colours(self) -> report.Style:
         return {
             Level.FINE: self.style.SUCCESS, Level.WARNING: self.style.WARNING, Level.FAULT: self.style.ERROR
@@ -116,6 +137,14 @@ def _at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ArgumentTypeError(f"it is {text!r}: it takes a whole number, at least 1")
     return int(text)
+
+
+def _said(verb: Callable[..., int], *args: Any, **kwargs: Any) -> int:
+    """What a verb answers; its refusal as a sentence and not as a traceback."""
+    try:
+        return verb(*args, **kwargs)
+    except (ValueError, DatabaseError) as error:
+        raise CommandError(events.first_line(error)) from error
 
 
 def _load_urls() -> None:
