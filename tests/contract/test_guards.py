@@ -13,9 +13,9 @@ from itertools import product
 import pytest
 
 from tests.support.jobs import actor, own_sql
-from tom_nightshift.ledger import moves, rescue
+from tom_nightshift.ledger import holding, moves, rescue
 from tom_nightshift.models import Attempt, Job
-from tom_nightshift.states import Hold, State
+from tom_nightshift.states import FINAL, Hold, State
 
 EVERY = set(product(State, Hold))
 LONG_AGO = timedelta(days=1)
@@ -28,9 +28,11 @@ def rows(broker):
     job = Job.objects.get(message_id=sent.message_id)
     then = job.created_at - LONG_AGO
     job.attempt, job.worker, job.run_at, job.claimed_at = 1, "w", then, then
+    job.expires_at, job.stop_stage = then, 1
     copies = [copy.copy(job) for _ in EVERY]
     for one, (state, hold) in zip(copies, sorted(EVERY), strict=True):
         one.pk, one.message_id, one.state, one.hold = None, uuid.uuid4(), state, hold
+        one.stop_requested = state == State.RUNNING or state in FINAL
     job.delete()
     Job.objects.bulk_create(copies)
 
@@ -71,6 +73,10 @@ def wait_again(sql, token):
     )
 
 
+def again(task):
+    return "again"
+
+
 def release_all(sql):
     moves.release(sql, list(Job.objects.values_list("id", flat=True)))
 
@@ -87,8 +93,16 @@ CHANGES = {
     "release_due": (moves.release_due, {(State.WAITING, Hold.UNTIL)}),
     "release": (release_all, {(State.WAITING, Hold.UNTIL)}),
     "release_parked": (lambda sql: moves.release_parked(sql, ["task"]), {(State.WAITING, Hold.PARKED)}),
-    "orphans": (rescue.orphans, RUNNING),
-    "reconcile": (lambda sql: rescue.reconcile(sql, "w", [], tokens()), RUNNING),
+    "expire": (moves.expire, WAITING),
+    "stop_stage": (of_each(lambda sql, job_id: moves.stop_stage(sql, (job_id, 1), 2, 10.0)), RUNNING),
+    "pause": (lambda sql: holding.pause(sql, "default", ""), {(State.WAITING, Hold.NONE)}),
+    "resume": (lambda sql: holding.resume(sql, "default"), {(State.WAITING, Hold.PAUSED)}),
+    "put_right": (holding.put_right, {(State.WAITING, Hold.PAUSED)}),
+    "return_orphans": (lambda sql: rescue.return_orphans(sql, rescue.orphans(sql), again), RUNNING),
+    "return_missing": (
+        lambda sql: rescue.return_missing(sql, rescue.missing(sql, "w", []), again),
+        RUNNING,
+    ),
 }
 """Verb → how it is called, and which rows it changes."""
 

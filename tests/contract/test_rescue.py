@@ -206,6 +206,14 @@ def test_a_job_whose_web_process_died_in_the_request_is_lost_after_its_time(job,
     assert job.state == State.LOST
 
 
+def test_a_job_that_was_asked_to_stop_is_stopped_where_its_web_process_died(job, step_clock):
+    Job.objects.update(worker=rescue.IN_THE_REQUEST, stop_requested=True)
+    step_clock(3601)
+    assert return_orphans() == 1
+    assert outcomes(job) == ["lost"]
+    assert job.state == State.STOPPED
+
+
 class TestComparing:
     """A live worker can lose a job: what it holds is compared with the rows that name it."""
 
@@ -257,6 +265,7 @@ class TestComparing:
         assert outcomes(job) == ["lost"]
         assert job.state == State.LOST
 
+    @pytest.mark.parametrize("on_lost", [AGAIN, LOST], ids=["again", "lost"])
     def test_what_is_missing_twice_and_was_asked_to_stop_is_stopped(self, job, look):
         Job.objects.update(stop_requested=True)
         look()

@@ -8,13 +8,13 @@ from itertools import count
 from typing import Any
 
 from tests.model.crew import Hand, Worker
-from tests.model.endings import Ending
-from tests.model.one_job import IN_THE_REQUEST, MUST_NOT_RUN_TWICE, Words
+from tests.model.endings import Ending, on_lost
+from tests.model.one_job import IN_THE_REQUEST, Words
 from tests.model.world import World
-from tom_nightshift.ledger import moves, outcomes, rescue
+from tom_nightshift.ledger import holding, moves, outcomes, rescue
 from tom_nightshift.ledger.attempt import Attempt
 from tom_nightshift.ledger.dispatcher import attempt_from_row
-from tom_nightshift.ledger.reporter import write_reports
+from tom_nightshift.ledger.reporter import _heed, write_reports
 from tom_nightshift.ledger.session import Sql
 
 
@@ -80,14 +80,22 @@ class Deeds:
 
     def report(self, hand: Hand) -> Deed:
         attempt, words = hand.attempt, self._say(hand.attempt)
+        news: list[tuple[Any, ...]] = []
+
+        def act(sql: Sql) -> bool:
+            news[:] = write_reports(sql, attempt, attempt.log.take())
+            return bool(news[0][0]) if news else True
 
         def heard() -> None:
             attempt.reports.changed = False
+            _heed(attempt, news)
 
+        return Deed(act, lambda: self.world.report(hand.token, words), heard)
+
+    def urge(self, hand: Hand, stage: int, seconds: float | None) -> Deed:
         return Deed(
-            lambda sql: write_reports(sql, attempt, attempt.log.take()),
-            lambda: self.world.report(hand.token, words),
-            heard,
+            lambda sql: moves.stop_stage(sql, hand.token, stage, seconds),
+            lambda: self.world.urge(hand.token, stage, has_next=seconds is not None),
         )
 
     def end(self, hand: Hand, ending: Ending, *, last_words: bool) -> Deed:
@@ -105,6 +113,18 @@ class Deeds:
 
     def release(self, job_ids: list[int]) -> Deed:
         return Deed(lambda sql: moves.release(sql, job_ids), lambda: self.world.release(job_ids))
+
+    def expire(self) -> Deed:
+        return Deed(moves.expire, self.world.expire)
+
+    def pause(self, queue: str, by: str) -> Deed:
+        return Deed(lambda sql: holding.pause(sql, queue, by), lambda: self.world.pause(queue, by))
+
+    def resume(self, queue: str) -> Deed:
+        return Deed(lambda sql: holding.resume(sql, queue), lambda: self.world.resume(queue))
+
+    def put_holds_right(self) -> Deed:
+        return Deed(holding.put_right, self.world.put_holds_right)
 
     # --- who is alive ---
 
@@ -131,21 +151,35 @@ class Deeds:
         return Deed(act, lambda: self.world.beat(worker.name))
 
     def put_right(self, worker: Worker) -> Deed:
-        """What a worker does with each beat."""
+        """What a worker does with each beat; how much there was to do, by name."""
         held, before = [hand.token for hand in worker.in_hand], set(worker.missing)
-        missing: set[tuple[int, int]] = set()
+        fresh: set[tuple[int, int]] = set()
 
         def act(sql: Sql) -> Any:
-            answers = (rescue.orphans(sql), moves.release_parked(sql, sorted(worker.knows)))
-            missing.update(rescue.reconcile(sql, worker.name, held, before))
-            return *answers, missing
+            missing = rescue.missing(sql, worker.name, held)
+            again = {token: task for token, task in missing.items() if token in before}
+            fresh.update(missing.keys() - again.keys())
+            return {
+                "missing": len(fresh),
+                "returned": rescue.return_missing(sql, again, on_lost),
+                "orphans": rescue.return_orphans(sql, rescue.orphans(sql), on_lost),
+                **_swept(sql, sorted(worker.knows)),
+            }
 
         def expect() -> Any:
-            answers = (self.world.orphans(), self.world.release_parked(worker.knows))
-            return *answers, self.world.reconcile(worker.name, held, before)
+            missing = self.world.missing(worker.name, held)
+            return {
+                "missing": len(missing - before),
+                "returned": self.world.return_missing(missing & before),
+                "orphans": self.world.return_orphans(),
+                "parked": _asked_first(self.world.release_parked(worker.knows)),
+                "due": _asked_first(self.world.release_due()),
+                "held wrongly": _asked_first(self.world.put_holds_right()),
+                "too old": _asked_first(self.world.expire()),
+            }
 
         def remember() -> None:
-            worker.missing = missing
+            worker.missing = fresh
 
         return Deed(act, expect, remember)
 
@@ -171,7 +205,7 @@ class Deeds:
     def rescue(self, by: Worker, *, by_silence: bool) -> Deed:
         name = by.name
         return Deed(
-            lambda sql: rescue.rescue(sql, name, _on_lost, by_silence=by_silence),
+            lambda sql: rescue.rescue(sql, name, on_lost, by_silence=by_silence),
             lambda: self.world.rescue(name, by_silence=by_silence),
         )
 
@@ -184,5 +218,15 @@ class Deeds:
         return Words(number, f"line {number}")
 
 
-def _on_lost(task: str) -> str:
-    return "lost" if task == MUST_NOT_RUN_TWICE else "again"
+def _swept(sql: Sql, tasks: list[str]) -> dict[str, tuple[bool, int]]:
+    """Each sweep is asked first whether there is something to do."""
+    return {
+        "parked": (moves.anything_parked(sql, tasks), moves.release_parked(sql, tasks)),
+        "due": (moves.anything_due(sql), moves.release_due(sql)),
+        "held wrongly": (holding.is_wrong(sql), holding.put_right(sql)),
+        "too old": (moves.anything_too_old(sql), moves.expire(sql)),
+    }
+
+
+def _asked_first(number: int) -> tuple[bool, int]:
+    return number > 0, number

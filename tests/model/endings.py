@@ -11,10 +11,13 @@ from dataclasses import replace
 
 from dramatiq import Message
 from dramatiq.errors import ActorNotFound
+from dramatiq.middleware import Shutdown
 
-from tests.model.one_job import End
-from tom_nightshift.exceptions import StopRequested, TaskError
+from tests.model.one_job import HANDED_BACK, LOST, MUST_NOT_RUN_TWICE, End, after_a_loss
+from tom_nightshift.exceptions import Later, ProcessDied, StopRequested, TaskError
+from tom_nightshift.ledger import putting_back
 from tom_nightshift.ledger.attempt import Attempt, Retry
+from tom_nightshift.ledger.options import Terms
 from tom_nightshift.ledger.outcomes import Outcome, decide, hand_back
 from tom_nightshift.states import Hold, State
 
@@ -113,15 +116,34 @@ def rejected(attempt: Attempt, message: bytes) -> Ending:
 
 
 def handed_back(attempt: Attempt, message: bytes) -> Ending:
-    return hand_back(), End(State.WAITING, "handed back", recorded="returned")
+    return hand_back(), HANDED_BACK
+
+
+def later(attempt: Attempt, message: bytes) -> Ending:
+    end = End(State.WAITING, "later", Hold.UNTIL, 90.0, "snoozes", "later")
+    return _put_back(attempt, Later(90, "waiting for ATLAS")), end
+
+
+def shut_down(attempt: Attempt, message: bytes) -> Ending:
+    """Its worker ends, and it had begun."""
+    return _put_back(attempt, Shutdown()), LOST if attempt.task == MUST_NOT_RUN_TWICE else HANDED_BACK
+
+
+def process_died(attempt: Attempt, message: bytes) -> Ending:
+    """It ran alone in a process, which died; its worker has not."""
+    return _put_back(attempt, ProcessDied("it crashed (SIGSEGV)")), after_a_loss(
+        attempt.losses, alone=True, stop_requested=attempt.stop_requested,
+        once=attempt.task == MUST_NOT_RUN_TWICE,
+    )  # fmt: skip
 
 
 WAYS: tuple[Way, ...] = (
     done, warned, value_that_cannot_be_kept, failed, failed_in_words, failed_without_retries, retried,
     retried_at_once, snoozed, put_back, parked, stopped, skipped, expired, rejected, handed_back,
+    later, shut_down, process_died,
 )  # fmt: skip
 
-AGAIN = (retried, retried_at_once, snoozed, put_back, parked, handed_back)
+AGAIN = (retried, retried_at_once, snoozed, put_back, parked, handed_back, later, shut_down, process_died)
 """Those after which the job waits again."""
 
 
@@ -131,9 +153,20 @@ def bring_about(attempt: Attempt, way: Way, message: bytes) -> Ending:
     Parameters:
         message: the message that it was delivered with.
     """
-    attempt.value = attempt.exception = attempt.retry = None
+    attempt.value = attempt.exception = attempt.retry = attempt.put_back = None
     attempt.skipped, attempt.warnings = False, []
     return way(attempt, message)
+
+
+def _put_back(attempt: Attempt, why: BaseException) -> Outcome:
+    """As the guard does where the task's function is called; Dramatiq then skips the message."""
+    putting_back.put_back(attempt, why)
+    attempt.skipped, attempt.terms = True, Terms(on_lost=on_lost(attempt.task))
+    return decide(attempt, acked=True)
+
+
+def on_lost(task: str) -> str:
+    return "lost" if task == MUST_NOT_RUN_TWICE else "again"
 
 
 def _again(attempt: Attempt, message: bytes, delay: float) -> bytes:

@@ -6,7 +6,9 @@ They know nothing of the model: where it and the engine were wrong together, the
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+from tests.model.one_job import IN_THE_REQUEST
 from tests.model.sight import JobSeen, Sight
 from tom_nightshift.states import MOVES, Hold, State
 
@@ -32,6 +34,8 @@ def check(before: Sight, now: Sight, *, removed: Iterable[int], may_run_without_
             a_final_row_never_moves_again(then, job)
             a_stopped_job_never_starts(then, job)
             nothing_goes_back(then, job)
+            if job.queue in before.paused.keys() & now.paused.keys():
+                nothing_begins_in_a_paused_queue(then, job)
 
 
 def nothing_is_lost(before: Sight, now: Sight, removed: set[int]) -> None:
@@ -63,7 +67,9 @@ def counters_have_their_cause(job: JobSeen) -> None:
     outcomes = list(job.attempts.values())
     assert job.failures <= outcomes.count("retried"), f"{job}: a failure that nothing failed for"
     assert job.losses <= outcomes.count("lost"), f"{job}: a loss that nobody died for"
-    assert job.snoozes <= outcomes.count("returned"), f"{job}: a snooze that nobody asked for"
+    assert job.snoozes <= outcomes.count("returned") + outcomes.count("later"), (
+        f"{job}: a snooze that nobody asked for"
+    )
 
 
 def moves_are_legal(before: JobSeen, now: JobSeen) -> None:
@@ -71,7 +77,8 @@ def moves_are_legal(before: JobSeen, now: JobSeen) -> None:
 
 
 def a_final_row_never_moves_again(before: JobSeen, now: JobSeen) -> None:
-    assert before.is_open or now == before, f"{before} was final and became {now}"
+    """What an attempt says too late is noted beside it."""
+    assert before.is_open or replace(now, late=before.late) == before, f"{before} was final and became {now}"
 
 
 def a_stopped_job_never_starts(before: JobSeen, now: JobSeen) -> None:
@@ -81,12 +88,20 @@ def a_stopped_job_never_starts(before: JobSeen, now: JobSeen) -> None:
         assert now.state != State.WAITING, f"{now} would begin after it was asked to stop"
 
 
+def nothing_begins_in_a_paused_queue(before: JobSeen, now: JobSeen) -> None:
+    """But what runs where it was asked for waits for no queue."""
+    begun = now.attempt > before.attempt
+    assert not begun or now.worker == IN_THE_REQUEST, f"{now} began though its queue is paused"
+
+
 def nothing_goes_back(before: JobSeen, now: JobSeen) -> None:
     """Attempts, counters, log, steps, and the progress of one attempt."""
     assert before.attempt <= now.attempt <= before.attempt + 1, f"{before} became {now}"
-    for counter in ("failures", "losses", "snoozes"):
+    for counter in ("failures", "losses", "snoozes", "stop_stage"):
         assert getattr(now, counter) >= getattr(before, counter), f"{counter} of {now} went back"
     assert before.attempts.items() <= now.attempts.items(), f"{now}: the end of an attempt was rewritten"
+    for number, notes in before.late.items():
+        assert now.late.get(number, ())[: len(notes)] == notes, f"{now}: a late end was forgotten"
     for number, text in before.log.items():
         assert now.log.get(number, "").startswith(text), f"{now}: its log went back from {text!r}"
     assert (before.saved or 0) <= (now.saved or 0), f"{now}: its steps went back from {before.saved}"

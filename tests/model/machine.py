@@ -16,6 +16,7 @@ from django.db import transaction
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
+from tests.model.crew import QUEUES, Hand
 from tests.model.endings import AGAIN, WAYS, Way
 from tests.model.one_job import LEASE
 from tests.model.overlap import Undo
@@ -26,15 +27,16 @@ from tom_nightshift.ledger import clock, pruning
 MOST_OPEN = 5
 """Few jobs at a time, so that much happens to each."""
 
-A_LEASE = LEASE + 1
-LONGER_THAN_A_REQUEST = 3607.0
+A_LEASE = LEASE + 1.3
+LONGER_THAN_A_REQUEST = 3607.3
 
-STEPS = (7.0, 61.0, 607.0, LONGER_THAN_A_REQUEST, -7.0, -61.0, -3607.0)
-"""Seconds by which the clock jumps; none of them, nor their sums, hits a delay or a patience exactly."""
+STEPS = (7.3, 61.3, 607.3, LONGER_THAN_A_REQUEST, -7.7, -61.7, -3607.7)
+"""Seconds by which the clock jumps: no sum of few of them hits a delay or a patience, which are whole."""
 
 which = st.integers(0, 11)
 """One of those that are there at the moment."""
 
+queues = st.sampled_from(QUEUES)
 tasks = st.sampled_from(["plain", "once", "strange"])
 ways = st.sampled_from([*WAYS, *AGAIN, *AGAIN])
 """Mostly those after which the job goes on."""
@@ -55,9 +57,9 @@ class LivesOfJobs(Stage):
     # --- asking for jobs ---
 
     @precondition(lambda self: self.open_jobs() < MOST_OPEN)
-    @rule(task=tasks, delay=st.sampled_from([0, 0, 30, 600]))
-    def enqueue(self, task: str, delay: int) -> None:
-        self.ask_for(task, delay)
+    @rule(task=tasks, delay=st.sampled_from([0, 0, 30, 600]), of_use=st.sampled_from([None, None, 40, 3000]))
+    def enqueue(self, task: str, delay: int, of_use: int | None) -> None:
+        self.ask_for(task, delay, of_use)
 
     @precondition(lambda self: self.world.jobs)
     @rule(one=which)
@@ -104,11 +106,83 @@ class LivesOfJobs(Stage):
         self.tick("a thread dies")
         self.let_go(self.in_hand(one))
 
+    @rule(one=which, times=st.integers(1, 4))
+    def the_end_of_a_job_is_lost_again_and_again(self, one: int, times: int) -> None:
+        hand: Hand | None = self.in_hand(one)
+        for _ in range(times):
+            worker = next((worker for worker in self.living() if hand in worker.in_hand), None)
+            if hand is None or worker is None:
+                return
+            self.tick("a thread dies")
+            self.let_go(hand)
+            self.beat_of(worker)
+            self.beat_of(worker)
+            hand = self.begun_again(hand, worker)
+
+    @rule(one=which, times=st.integers(1, 3))
+    def a_job_kills_its_workers(self, one: int, times: int) -> None:
+        hand: Hand | None = self.in_hand(one)
+        for _ in range(times):
+            worker = next((worker for worker in self.living() if hand in worker.in_hand), None)
+            if hand is None or worker is None:
+                return
+            self.die(worker)
+            clock.step(A_LEASE)
+            self.beat_of(self.claimer(one))
+            self.rescue(one, by_silence=True)
+            hand = self.begun_again(hand, self.claimer(one))
+
     # --- people, and the clock ---
 
     @rule(one=which, by=st.sampled_from(["", "ann"]))
     def stop(self, one: int, by: str) -> None:
         self.do("stop", self.deeds.stop(pick(list(self.sent), one), by))
+
+    @rule(one=which, stage=st.integers(1, 3), seconds=st.sampled_from([None, 10.0]))
+    def urge(self, one: int, stage: int, seconds: float | None) -> None:
+        self.do("urge", self.deeds.urge(self.in_hand(one), stage, seconds))
+
+    @rule(one=which, stages=st.lists(st.integers(1, 3), min_size=1, max_size=3))
+    def stop_and_urge(self, one: int, stages: list[int]) -> None:
+        hand = self.in_hand(one)
+        self.do("stop", self.deeds.stop(hand.token[0], "ann"))
+        for stage in stages:
+            self.do("urge", self.deeds.urge(hand, stage, None if stage == max(stages) else 10.0))
+
+    @precondition(lambda self: self.may_expire())
+    @rule(seconds=st.sampled_from([0.0, 61.3]))
+    def expire(self, seconds: float) -> None:
+        clock.step(seconds)
+        self.do("expire", self.deeds.expire())
+
+    @rule(queue=queues, by=st.sampled_from(["", "ann", "ben"]))
+    def pause_a_queue(self, queue: str, by: str) -> None:
+        self.pause(queue, by)
+
+    @rule(queue=queues)
+    def resume_a_queue(self, queue: str) -> None:
+        self.resume(queue)
+
+    @precondition(lambda self: self.held_by_their_queues())
+    @rule(one=which)
+    def a_hold_goes_wrong(self, one: int) -> None:
+        """As when two transactions pass each other unseen: no claim may take what it must not, until the
+        sweep comes.
+        """
+        job = pick(self.held_by_their_queues(), one)
+        self.tick("a hold goes wrong")
+        with self.mine.transaction() as sql:
+            sql.run(
+                "UPDATE tom_nightshift_job SET hold = CASE hold WHEN '' THEN 'paused' ELSE '' END "
+                "WHERE id = %s",
+                [job.id],
+            )
+        job.hold_wrongly()
+
+    @precondition(lambda self: self.world.holds_are_wrong())
+    @rule()
+    def put_holds_right(self) -> None:
+        self.do("put holds right", self.deeds.put_holds_right())
 
     @rule(some=st.sets(which, max_size=3))
     def release(self, some: set[int]) -> None:
@@ -122,7 +196,7 @@ class LivesOfJobs(Stage):
 
     @rule(days=st.sampled_from([0, 31, 91]))
     def prune(self, days: int) -> None:
-        clock.step(days * DAY)
+        clock.step(days * DAY + 0.3)
         self.tick("prune")
         removed = pruning.prune(self.mine)
         assert removed == self.world.prune()
@@ -197,8 +271,10 @@ class LivesOfJobs(Stage):
         clock.step(A_LEASE)
         deeds = [self.deeds.rescue(self.claimer(by), by_silence=True), self.an_end(hand, way)]
         # A rescuer that comes second may count a job that has just ended: only the rows matter then.
+        # Nor does it know then whether another was alone with its worker: that matters at the last loss.
+        rescue_first = rescue_first or any(job.losses for job in self.world.jobs.values())
         in_order = deeds if rescue_first else reversed(deeds)
-        self.do_both("rescue and end", *in_order, commits=True, second_answers=rescue_first)
+        self.do_both("rescue and end", *in_order, second_answers=rescue_first)
         self.ended.append(hand)
 
     @rule(one=which, dies=st.booleans())
@@ -206,7 +282,7 @@ class LivesOfJobs(Stage):
         if dies:
             self.die(self.claimer(one))
         deeds = (self.deeds.rescue(self.claimer(by), by_silence=True) for by in (one, one + 1))
-        self.do_both("two rescuers", *deeds, commits=True)
+        self.do_both("two rescuers", *deeds)
 
     @rule(one=which, job=which, commits=st.booleans())
     def a_claim_meets_a_stop(self, one: int, job: int, commits: bool) -> None:
@@ -218,12 +294,41 @@ class LivesOfJobs(Stage):
     def a_stop_meets_a_claim(self, one: int, job: int) -> None:
         claim = self.deeds.claim(self.claimer(one), 2)
         stop = self.deeds.stop(pick(list(self.sent), job), "ann")
-        self.do_both("stop, claim", stop, claim, commits=True)
+        self.do_both("stop, claim", stop, claim)
 
     @rule(one=which, limit=st.integers(1, 3))
     def two_claims_meet(self, one: int, limit: int) -> None:
         claims = (self.deeds.claim(self.claimer(by), limit) for by in (one, one + 1))
-        self.do_both("two claims", *claims, commits=True)
+        self.do_both("two claims", *claims)
+
+    @rule(one=which, way=ways, pauses=st.booleans(), ends_first=st.booleans())
+    def a_pause_meets_an_end(self, one: int, way: Way, pauses: bool, ends_first: bool) -> None:
+        """Or a resume does. Where neither saw the other, a claim must know, and the sweep put it right."""
+        hand = self.let_go(self.in_hand(one))
+        queue = hand.attempt.queue
+        deeds = [
+            self.deeds.pause(queue, "ann") if pauses else self.deeds.resume(queue),
+            self.an_end(hand, way),
+        ]
+        worker = self.claimer(one)
+        then = [self.deeds.put_holds_right()]
+        if pauses:
+            then.insert(0, self.deeds.claim(worker, 3))
+        in_order = reversed(deeds) if ends_first else deeds
+        self.do_both("pause and end", *in_order, second_answers=not ends_first, then=then)
+        self.ended.append(hand)
+
+    @rule(one=which, queue=queues, claims_first=st.booleans())
+    def a_pause_meets_a_claim(self, one: int, queue: str, claims_first: bool) -> None:
+        deeds = [self.deeds.pause(queue, "ann"), self.deeds.claim(self.claimer(one), 2)]
+        self.do_both("pause and claim", *(reversed(deeds) if claims_first else deeds))
+
+    @precondition(lambda self: self.may_expire())
+    @rule(one=which, claims_first=st.booleans())
+    def an_expiry_meets_a_claim(self, one: int, claims_first: bool) -> None:
+        clock.step(61.3)
+        deeds = [self.deeds.expire(), self.deeds.claim(self.claimer(one), 2)]
+        self.do_both("expiry and claim", *(reversed(deeds) if claims_first else deeds))
 
     @invariant()
     def what_is_stored_is_what_must_be(self) -> None:

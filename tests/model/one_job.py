@@ -6,12 +6,16 @@ job is what its row must be.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from tests.model.sight import JobSeen
 from tom_nightshift.states import FINAL, Hold, State
 
 MAX_LOSSES = 3
+MOST_RETURNS = 3
+"""How often a job whose end was lost goes back."""
+
 LEASE = 60.0
 REQUEST_TIMEOUT = 3600.0
 IN_THE_REQUEST = "in the request"
@@ -37,6 +41,12 @@ class End:
     """The message of the next delivery; None: the one that is there."""
 
 
+HANDED_BACK = End(State.WAITING, "handed back", recorded="returned")
+LOST = End(State.LOST, "lost")
+STOPPED_UNSEEN = End(State.STOPPED, "stopped", recorded="lost")
+ENGINE = End(State.FAILED, "engine")
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """What an attempt says: how far it is, which is also the step it has done, and a line for its log."""
@@ -52,8 +62,12 @@ class OneJob:
     id: int
     task: str
     message: bytes
+    paused: Container[str] = ()
+    """The queues that are paused at the moment."""
+
     queue: str = "default"
     priority: int = 0
+    expires_at: float | None = None
     state: State = State.WAITING
     hold: Hold = Hold.NONE
     run_at: float = 0.0
@@ -66,19 +80,37 @@ class OneJob:
     finished_at: float = 0.0
     stop_requested: bool = False
     stop_by: str = ""
+    stop_stage: int = 0
+    has_next_stage: bool = False
     reason: str = ""
     done: int | None = None
     saved: int | None = None
+    returns: int = 0
     attempts: dict[int, str] = field(default_factory=dict)
+    late: dict[int, tuple[str, ...]] = field(default_factory=dict)
     log: dict[int, str] = field(default_factory=dict)
 
     @property
-    def is_ready(self) -> bool:
+    def waits_for_nothing(self) -> bool:
+        """Held by nothing, rightly or not."""
         return self.state == State.WAITING and not self.hold
+
+    @property
+    def is_ready(self) -> bool:
+        return self.waits_for_nothing and self.queue not in self.paused
+
+    @property
+    def is_held_wrongly(self) -> bool:
+        by_its_queue = self.state == State.WAITING and self.hold in (Hold.NONE, Hold.PAUSED)
+        return by_its_queue and self.hold != self._hold_of_its_queue
 
     @property
     def is_final(self) -> bool:
         return self.state in FINAL
+
+    @property
+    def must_not_run_twice(self) -> bool:
+        return self.task == MUST_NOT_RUN_TWICE
 
     def is_run_by(self, worker: str) -> bool:
         return self.state == State.RUNNING and self.worker == worker
@@ -101,6 +133,7 @@ class OneJob:
     def end(self, number: int, end: End, now: float, last_words: Words | None = None) -> bool:
         """An attempt ends; whether that counts."""
         if not self._is_held_by(number):
+            self._note_late(number, end)
             return False
         self.attempts[number] = end.recorded or end.state
         if last_words is not None:
@@ -119,9 +152,36 @@ class OneJob:
         if self.is_final:
             return None
         self.stop_requested, self.stop_by = True, by
+        if self.state == State.RUNNING and not self.stop_stage:
+            self.stop_stage, self.has_next_stage = 1, True
         if self.state == State.WAITING:
             self._finish(State.STOPPED, "stopped", now)
         return self.state
+
+    def urge(self, number: int, stage: int, *, has_next: bool) -> bool:
+        """One that was asked to stop is urged harder; whether that is news."""
+        if not (self._is_held_by(number) and self.stop_requested and self.stop_stage < stage):
+            return False
+        self.stop_stage, self.has_next_stage = stage, has_next
+        return True
+
+    def expire_if_old(self, now: float) -> bool:
+        """Nobody began it in time."""
+        if self.state != State.WAITING or self.expires_at is None or self.expires_at > now:
+            return False
+        self._finish(State.EXPIRED, "expired", now)
+        return True
+
+    def hold_as_its_queue(self) -> bool:
+        """A hold that was wrong is put right."""
+        if not self.is_held_wrongly:
+            return False
+        self.hold = self._hold_of_its_queue
+        return True
+
+    def hold_wrongly(self) -> None:
+        """As if it had been written by one who did not see that its queue was paused, or resumed."""
+        self.hold = Hold.NONE if self.hold == Hold.PAUSED else Hold.PAUSED
 
     def release_if_due(self, now: float) -> bool:
         return self._release(Hold.UNTIL) if self.run_at <= now else False
@@ -132,24 +192,36 @@ class OneJob:
     def release_if_known(self, tasks: frozenset[str]) -> bool:
         return self._release(Hold.PARKED) if self.task in tasks else False
 
-    def worker_died(self, now: float) -> bool:
-        """Its worker is found dead."""
-        return self.end(self.attempt, self._after_a_loss(), now)
+    def worker_died(self, now: float, *, alone: bool) -> bool:
+        """Its worker is found dead. ``alone``: it ran nothing else, so this job must have done it."""
+        return self.end(self.attempt, self._after_a_loss(alone=alone), now)
 
-    def put_back(self, now: float) -> bool:
-        """No thread runs it any more, by nobody's fault."""
-        return self.end(self.attempt, End(State.WAITING, "handed back", recorded="returned"), now)
+    def left_behind(self, now: float) -> bool:
+        """Its worker was told to end and ended before it, by nobody's fault."""
+        if self.stop_requested:
+            return self.worker_died(now, alone=False)
+        return self.end(self.attempt, LOST if self.must_not_run_twice else HANDED_BACK, now)
+
+    def end_was_lost(self, now: float) -> bool:
+        """No thread runs it any more, and nobody said how it ended."""
+        if self.stop_requested:
+            return self.end(self.attempt, STOPPED_UNSEEN, now)
+        if self.must_not_run_twice:
+            return self.end(self.attempt, LOST, now)
+        self.returns += 1
+        return self.end(self.attempt, HANDED_BACK if self.returns <= MOST_RETURNS else ENGINE, now)
 
     def request_died(self, now: float) -> bool:
         """The web request that ran it has been gone too long."""
-        return self.end(self.attempt, End(State.LOST, "lost"), now)
+        return self.end(self.attempt, STOPPED_UNSEEN if self.stop_requested else LOST, now)
 
     def seen(self) -> JobSeen:
         """The row as a look must show it."""
         return JobSeen(
             self.id, self.state, self.hold, self.attempt, self.failures, self.losses, self.snoozes,
-            self.worker, self.stop_requested, self.stop_by, self.reason, self.done, self.saved, self.message,
-            self.is_final, dict(self.attempts), dict(self.log),
+            self.worker, self.stop_requested, self.stop_by, self.stop_stage, self.reason, self.done,
+            self.saved, self.message, self.queue, self.has_next_stage, self.is_final, dict(self.attempts),
+            dict(self.late), dict(self.log),
         )  # fmt: skip
 
     def _is_held_by(self, number: int) -> bool:
@@ -160,8 +232,8 @@ class OneJob:
         self.log[self.attempt] = self.log.get(self.attempt, "") + f"{words.line}\n"
 
     def _wait_again(self, end: End, now: float) -> None:
-        self.state, self.hold, self.run_at, self.reason = end.state, end.hold, now + end.delay, end.reason
-        self.worker = ""
+        self.state, self.run_at, self.reason, self.worker = end.state, now + end.delay, end.reason, ""
+        self.hold = end.hold or self._hold_of_its_queue
         self.message = end.message or self.message
         self._charge(end.charge)
 
@@ -175,14 +247,35 @@ class OneJob:
     def _release(self, hold: Hold) -> bool:
         if self.state != State.WAITING or self.hold != hold:
             return False
-        self.hold = Hold.NONE
+        self.hold = self._hold_of_its_queue
         return True
 
-    def _after_a_loss(self) -> End:
-        if self.stop_requested:
-            return End(State.STOPPED, "stopped", recorded="lost")
-        if self.task == MUST_NOT_RUN_TWICE:
-            return End(State.LOST, "lost", charge="losses", recorded="lost")
-        if self.losses + 1 >= MAX_LOSSES:
-            return End(State.FAILED, "poison", charge="losses", recorded="lost")
-        return End(State.WAITING, "worker died", charge="losses", recorded="lost")
+    def _note_late(self, number: int, end: End) -> None:
+        if number in self.attempts:
+            note = f"{end.recorded or end.state}, but too late"
+            self.late[number] = (*self.late.get(number, ()), note)
+
+    def _after_a_loss(self, *, alone: bool) -> End:
+        return after_a_loss(
+            self.losses, alone=alone, stop_requested=self.stop_requested, once=self.must_not_run_twice
+        )
+
+    @property
+    def _hold_of_its_queue(self) -> Hold:
+        return Hold.PAUSED if self.queue in self.paused else Hold.NONE
+
+
+def after_a_loss(losses: int, *, alone: bool, stop_requested: bool, once: bool) -> End:
+    """What the death of the process that ran a job comes to.
+
+    Parameters:
+        losses: how often that has happened before.
+        once: whether its task must not run twice.
+    """
+    if stop_requested:
+        return End(State.STOPPED, "stopped", charge="losses", recorded="lost")
+    if once:
+        return End(State.LOST, "lost", charge="losses", recorded="lost")
+    if alone and losses + 1 >= MAX_LOSSES:
+        return End(State.FAILED, "poison", charge="losses", recorded="lost")
+    return End(State.WAITING, "worker died", charge="losses", recorded="lost")

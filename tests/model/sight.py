@@ -11,13 +11,13 @@ from tom_nightshift.ledger.session import Sql
 
 COLUMNS = (
     "id", "state", "hold", "attempt", "failures", "losses", "snoozes", "worker", "stop_requested", "stop_by",
-    "reason", "done", "saved", "message",
+    "stop_stage", "reason", "done", "saved", "message", "queue",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class JobSeen:
-    """One row, its attempts that have ended (number → outcome) and its log (number → text)."""
+    """One row, its attempts that have ended (number → outcome), and what each said (number → text)."""
 
     id: int
     state: str
@@ -29,12 +29,18 @@ class JobSeen:
     worker: str
     stop_requested: bool
     stop_by: str
+    stop_stage: int
     reason: str
     done: float | None
     saved: int | None
     message: bytes
+    queue: str
+    has_next_stage: bool
     has_an_end: bool
     attempts: dict[int, str]
+    late: dict[int, tuple[str, ...]]
+    """What attempts said after they had lost their job."""
+
     log: dict[int, str]
 
     @property
@@ -44,27 +50,38 @@ class JobSeen:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """All jobs, and the names of the workers that have a row."""
+    """All jobs, the names of the workers that have a row, and the paused queues (name → who paused it)."""
 
     jobs: dict[int, JobSeen]
     workers: frozenset[str]
+    paused: dict[str, str]
 
 
 def look(sql: Sql) -> Sight:
     """Look at everything."""
-    attempts, log = _attempts(sql), _log(sql)
-    rows = sql.rows(f"SELECT {', '.join(COLUMNS)}, finished_at FROM tom_nightshift_job ORDER BY id")
-    jobs = {row[0]: _job(row, attempts[row[0]], log[row[0]]) for row in rows}
-    return Sight(jobs, frozenset(name for (name,) in sql.rows("SELECT name FROM tom_nightshift_worker")))
+    attempts, late, log = _attempts(sql), _late(sql), _log(sql)
+    rows = sql.rows(
+        f"SELECT {', '.join(COLUMNS)}, stop_next_at, finished_at FROM tom_nightshift_job ORDER BY id"
+    )
+    jobs = {row[0]: _job(row, attempts[row[0]], late[row[0]], log[row[0]]) for row in rows}
+    workers = frozenset(name for (name,) in sql.rows("SELECT name FROM tom_nightshift_worker"))
+    return Sight(
+        jobs, workers, dict(sql.rows("SELECT name, paused_by FROM tom_nightshift_queue WHERE paused"))
+    )
 
 
-def _job(row: tuple[Any, ...], attempts: dict[int, str], log: dict[int, str]) -> JobSeen:
-    *values, finished_at = row
+def _job(
+    row: tuple[Any, ...], attempts: dict[int, str], late: dict[int, tuple[str, ...]], log: dict[int, str]
+) -> JobSeen:
+    *values, stop_next_at, finished_at = row
     columns: dict[str, Any] = dict(zip(COLUMNS, values, strict=True))
     columns["stop_requested"] = bool(columns["stop_requested"])
     columns["saved"] = _step(columns["saved"])
     columns["message"] = bytes(columns["message"])
-    return JobSeen(**columns, has_an_end=finished_at is not None, attempts=attempts, log=log)
+    return JobSeen(
+        **columns, has_next_stage=stop_next_at is not None, has_an_end=finished_at is not None,
+        attempts=attempts, late=late, log=log,
+    )  # fmt: skip
 
 
 def _step(saved: Any) -> int | None:
@@ -78,6 +95,15 @@ def _attempts(sql: Sql) -> dict[int, dict[int, str]]:
     for job_id, number, outcome in sql.rows("SELECT job_id, number, outcome FROM tom_nightshift_attempt"):
         assert number not in found[job_id], f"attempt {number} of job {job_id} ended twice"
         found[job_id][number] = outcome
+    return found
+
+
+def _late(sql: Sql) -> dict[int, dict[int, tuple[str, ...]]]:
+    found: dict[int, dict[int, tuple[str, ...]]] = defaultdict(dict)
+    for job_id, number, error in sql.rows("SELECT job_id, number, error FROM tom_nightshift_attempt"):
+        _, *notes = error.split("; ended ")
+        if notes:
+            found[job_id][number] = tuple(notes)
     return found
 
 

@@ -18,14 +18,14 @@ from tests.model.one_job import IN_THE_REQUEST, OneJob
 from tests.model.overlap import overlap
 from tests.model.sight import Sight, look
 from tests.model.world import DAY, World
-from tom_nightshift.ledger import clock, moves, pruning
+from tom_nightshift.ledger import clock, holding, moves, pruning
 from tom_nightshift.ledger.session import OwnConnection
-from tom_nightshift.states import Hold
+from tom_nightshift.states import Hold, State
 
 EVERYTHING_IS_OVER = 0.5 * DAY
 """Seconds: longer than every delay and every patience, and shorter than what is kept."""
 
-TABLES = (*pruning.PARTS, "tom_nightshift_job", "tom_nightshift_worker")
+TABLES = (*pruning.PARTS, "tom_nightshift_job", "tom_nightshift_worker", "tom_nightshift_queue")
 
 Chosen = TypeVar("Chosen")
 
@@ -54,7 +54,7 @@ class Stage(RuleBasedStateMachine):
         self.requests: list[Hand] = []
         self.ended: list[Hand] = []
         self.sent: dict[int, dramatiq.Message[Any]] = {}
-        self.before = Sight({}, frozenset())
+        self.before = Sight({}, frozenset(), {})
         self.is_sound = True
         """Whether all that happened has been looked at and was right."""
 
@@ -66,10 +66,12 @@ class Stage(RuleBasedStateMachine):
             now = look(sql)
             is_ready = [moves.anything_ready(sql, [queue]) for queue in QUEUES]
             until_due = moves.seconds_until_due(sql)
+            is_wrong = holding.is_wrong(sql)
         names = self.world.taken_for_dead | {IN_THE_REQUEST}
         invariants.check(self.before, now, removed=self.world.removed, may_run_without_a_row=names)
         assert now == self.world.seen(), differences(now, self.world.seen())
         assert is_ready == [bool(self.world.ready([queue])) for queue in QUEUES]
+        assert is_wrong == self.world.holds_are_wrong()
         assert (until_due is None) == (self.world.seconds_until_due() is None)
         self.before, self.is_sound = now, True
 
@@ -77,6 +79,8 @@ class Stage(RuleBasedStateMachine):
         for worker in self.living():
             self.die(worker)
         clock.step(EVERYTHING_IS_OVER)
+        for queue in QUEUES:
+            self.do("resume", self.deeds.resume(queue))
         last = self.crew[1]
         self.do("begin", self.deeds.begin(last))
         self.do("rescue", self.deeds.rescue(last, by_silence=True))
@@ -86,6 +90,7 @@ class Stage(RuleBasedStateMachine):
             assert self.do("end: done", self.an_end(hand, done))
         self.look_at_everything()
         assert not [job for job in self.before.jobs.values() if job.is_open]
+        self.tally.update(f"ended: {job.state}, {job.reason}" for job in self.before.jobs.values())
 
     def clean_up(self) -> None:
         for worker in self.crew:
@@ -104,16 +109,31 @@ class Stage(RuleBasedStateMachine):
         self.tick(what)
         with self.mine.transaction() as sql:
             answer = deed.act(sql)
-        expected = deed.expect()
-        assert answer == expected, f"{what}: answered {answer}, must be {expected}"
+        self.answer_of(what, answer, deed.expect())
         deed.once_kept()
-        self.tally[f"{what} → {summary(answer)}"] += 1
         return answer
 
+    def answer_of(self, what: str, answer: Any, expected: Any) -> None:
+        assert answer == expected, f"{what}: answered {answer}, must be {expected}"
+        self.tally[f"{what} → {summary(answer)}"] += 1
+
     def do_both(
-        self, what: str, first: Deed, second: Deed, *, commits: bool, second_answers: bool = True
+        self,
+        what: str,
+        first: Deed,
+        second: Deed,
+        *,
+        commits: bool = True,
+        second_answers: bool = True,
+        then: Sequence[Deed] = (),
     ) -> None:
-        """Do the second while the first one's transaction is open."""
+        """Do the second while the first one's transaction is open.
+
+        Parameters:
+            commits: whether the first one's transaction is kept.
+            second_answers: whether the second knows what it is to answer.
+            then: what follows before all is looked at, and may find nothing to do, or something.
+        """
         self.tick(what if commits else f"{what}, rolled back")
         answers = overlap(self.mine, first.act, self.other, second.act, commits=commits)
         kept = [first, second] if commits else [second]
@@ -121,6 +141,11 @@ class Stage(RuleBasedStateMachine):
         counted = len(kept) if second_answers else len(kept) - 1
         assert answers[-len(kept) :][:counted] == expected[:counted], f"{what}: {answers}, must be {expected}"
         for deed in kept:
+            deed.once_kept()
+        for deed in then:
+            with self.mine.transaction() as sql:
+                deed.act(sql)
+            deed.expect()
             deed.once_kept()
 
     def tick(self, what: str) -> None:
@@ -135,14 +160,24 @@ class Stage(RuleBasedStateMachine):
     def an_end(self, hand: Hand, way: Way, *, last_words: bool = False) -> Deed:
         return self.deeds.end(hand, bring_about(hand.attempt, way, hand.message), last_words=last_words)
 
-    def ask_for(self, task: str, delay: int = 0) -> None:
+    def ask_for(self, task: str, delay: int = 0, of_use: int | None = None) -> None:
+        """``delay``, ``of_use``: seconds until it may begin, and until it is too old."""
         self.tick("enqueue")
         actor = self.tasks[task]
-        message = actor.send_with_options(delay=delay * 1000 or None)
-        job = OneJob(self.row_of(message), task, message.encode(), message.queue_name, actor.priority)
-        job.hold = Hold.UNTIL if delay else Hold.NONE
-        self.world.enqueue(job, delay)
+        too_old: dict[str, Any] = {} if of_use is None else {"max_age": of_use * 1000}
+        message = actor.send_with_options(delay=delay * 1000 or None, **too_old)
+        job = OneJob(self.row_of(message), task, message.encode())
+        job.queue, job.priority = message.queue_name, actor.priority
+        self.world.enqueue(job, delay, of_use)
         self.sent[job.id] = message
+
+    def pause(self, queue: str, by: str) -> None:
+        self.tick("pause")
+        self.answer_of("pause", holding.pause_queue(queue, by), self.world.pause(queue, by))
+
+    def resume(self, queue: str) -> None:
+        self.tick("resume")
+        self.answer_of("resume", holding.resume_queue(queue), self.world.resume(queue))
 
     def begin(self, one: int) -> Worker:
         worker = pick([worker for worker in self.crew if worker.presence is None], one)
@@ -188,9 +223,29 @@ class Stage(RuleBasedStateMachine):
         if not self.hands():
             worker = self.claimer(one)
             if not self.world.ready(worker.queues):
+                if "default" in self.world.paused:
+                    self.resume("default")
                 self.ask_for("plain")
             self.do("turn", self.deeds.turn(worker, 1))
         return pick(self.hands(), one)
+
+    def begun_again(self, hand: Hand, worker: Worker) -> Hand | None:
+        """The next attempt of the same job, if this worker gets it now."""
+        self.do("turn", self.deeds.turn(worker, 100))
+        return next((again for again in worker.in_hand if again.token[0] == hand.token[0]), None)
+
+    def may_expire(self) -> bool:
+        return any(
+            job.state == State.WAITING and job.expires_at is not None for job in self.world.jobs.values()
+        )
+
+    def held_by_their_queues(self) -> list[OneJob]:
+        """Jobs that nothing but their queues may keep waiting."""
+        return [
+            job
+            for job in self.world.jobs.values()
+            if job.state == State.WAITING and job.hold in (Hold.NONE, Hold.PAUSED)
+        ]
 
     def hands(self) -> list[Hand]:
         return [hand for in_hand in self._all_in_hand() for hand in in_hand]
@@ -212,6 +267,8 @@ def pick(those: Sequence[Chosen], one: int) -> Chosen:
 
 def summary(answer: Any) -> str:
     """An answer without the numbers of jobs."""
+    if isinstance(answer, dict):
+        return ", ".join(name for name, part in answer.items() if part not in (0, (False, 0))) or "nothing"
     if isinstance(answer, list | set):
         return str(len(answer))
     if isinstance(answer, tuple):

@@ -29,6 +29,14 @@ SHORT = 400
 LONG = 10_000
 """Operations after which everything that can happen has happened."""
 
+SEEN_BY_A_HEARTBEAT = (
+    "missing", "returned", "orphans", "parked", "due", "held wrongly", "too old", "nothing",
+)  # fmt: skip
+LAST_WORDS = (
+    "succeeded, ", "warned, warned", "warned, skipped", "stopped, stopped", "expired, expired", "lost, lost",
+    "failed, poison", "failed, engine", "failed, rejected", "failed, task", "failed, ValueError",
+)  # fmt: skip
+
 wanted = int(os.environ.get(OPERATIONS, SHORT))
 blob = os.environ.get(REPLAY)
 
@@ -103,5 +111,7 @@ def missing(tally):
     refused = ["end refused"] * (not any(tally[f"end: {way.__name__} → False"] for way in WAYS))
     answers = ["rescue → 1", "rescue → 2", "stop → None", "stop → running", "stop → stopped", "report → True"]
     answers += ["report → False", "beat → False", "sign off → False", "sign off → True", "release → 1"]
-    answers += ["prune → 1", "put right → 1, 0, 0", "put right → 0, 1, 0", "put right → 0, 0, 1"]
+    answers += ["prune → 1", "urge → True", "urge → False", "expire → 1", "pause → 1", "resume → 1"]
+    answers += ["put holds right → 1", *(f"put right → {what}" for what in SEEN_BY_A_HEARTBEAT)]
+    answers += [f"ended: {what}" for what in LAST_WORDS]
     return [*refused, *(what for what in [*ends, *answers] if not tally[what])]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tests.model.one_job import IN_THE_REQUEST, LEASE, REQUEST_TIMEOUT, End, OneJob, Words
 from tests.model.sight import Sight
-from tom_nightshift.states import State
+from tom_nightshift.states import Hold, State
 
 Token = tuple[int, int]
 DAY = 86_400.0
@@ -39,19 +39,25 @@ class World:
     removed: set[int] = field(default_factory=set)
     workers: dict[str, WorkerRow] = field(default_factory=dict)
     taken_for_dead: set[str] = field(default_factory=set)
+    paused: dict[str, str] = field(default_factory=dict)
+    """Paused queues, and who paused each."""
 
     def seen(self) -> Sight:
         """What a look must show."""
         jobs = {job_id: job.seen() for job_id, job in sorted(self.jobs.items())}
-        return Sight(jobs, frozenset(self.workers))
+        return Sight(jobs, frozenset(self.workers), dict(self.paused))
 
     def running(self, worker: str) -> list[OneJob]:
         return [job for job in self.jobs.values() if job.is_run_by(worker)]
 
     # --- jobs come, run and go ---
 
-    def enqueue(self, job: OneJob, delay: float) -> None:
-        job.run_at = self.now + delay
+    def enqueue(self, job: OneJob, delay: float, of_use: float | None) -> None:
+        """``of_use``: seconds after which it is too old."""
+        job.paused, job.run_at = self.paused, self.now + delay
+        job.hold = Hold.UNTIL if delay else Hold.NONE
+        job.hold_as_its_queue()
+        job.expires_at = None if of_use is None else self.now + of_use
         self.jobs[job.id] = job
 
     def ready(self, queues: Sequence[str]) -> list[OneJob]:
@@ -82,6 +88,13 @@ class World:
         job = self.jobs.get(job_id)
         return job.stop(by, self.now) if job else None
 
+    def urge(self, token: Token, stage: int, *, has_next: bool) -> bool:
+        job = self.jobs.get(token[0])
+        return job.urge(token[1], stage, has_next=has_next) if job else False
+
+    def expire(self) -> int:
+        return self._count(lambda job: job.expire_if_old(self.now))
+
     def release_due(self) -> int:
         return self._count(lambda job: job.release_if_due(self.now))
 
@@ -96,6 +109,25 @@ class World:
         self.removed |= old
         self.jobs = {job_id: job for job_id, job in self.jobs.items() if job_id not in old}
         return len(old)
+
+    # --- queues are paused and resumed ---
+
+    def pause(self, queue: str, by: str) -> int:
+        """The number of jobs that it holds from now on."""
+        self.paused.setdefault(queue, by)
+        here = [job.id for job in self.jobs.values() if job.queue == queue and job.waits_for_nothing]
+        return self._count(lambda job: job.hold_as_its_queue(), here)
+
+    def resume(self, queue: str) -> int:
+        self.paused.pop(queue, None)
+        held = [job.id for job in self.jobs.values() if job.hold == Hold.PAUSED]
+        return self._count(lambda job: job.hold_as_its_queue(), held)
+
+    def holds_are_wrong(self) -> bool:
+        return any(job.is_held_wrongly for job in self.jobs.values())
+
+    def put_holds_right(self) -> int:
+        return self._count(lambda job: job.hold_as_its_queue())
 
     # --- workers come, are silent, and die ---
 
@@ -131,21 +163,21 @@ class World:
         ]
         return sum(self._return_jobs(name) for name in dead)
 
-    def orphans(self) -> int:
+    def return_orphans(self) -> int:
         lost = [job for job in self.jobs.values() if job.state == State.RUNNING and self._is_orphan(job)]
         for job in lost:
             if job.worker == IN_THE_REQUEST:
                 job.request_died(self.now)
             else:
-                job.put_back(self.now)
+                job.end_was_lost(self.now)
         return len(lost)
 
-    def reconcile(self, worker: str, in_hand: Iterable[Token], missing_before: set[Token]) -> set[Token]:
-        """What is missing for the first time; what is missing again is put back."""
-        missing = {(job.id, job.attempt) for job in self.running(worker)} - set(in_hand)
-        for job_id, _ in missing & missing_before:
-            self.jobs[job_id].put_back(self.now)
-        return missing - missing_before
+    def missing(self, worker: str, in_hand: Iterable[Token]) -> set[Token]:
+        """What names this worker though no thread of it runs it."""
+        return {(job.id, job.attempt) for job in self.running(worker)} - set(in_hand)
+
+    def return_missing(self, tokens: Iterable[Token]) -> int:
+        return [self.jobs[job_id].end_was_lost(self.now) for job_id, _ in tokens].count(True)
 
     def _count(self, act: Callable[[OneJob], bool], job_ids: Iterable[int] | None = None) -> int:
         chosen = self.jobs if job_ids is None else set(job_ids) & self.jobs.keys()
@@ -158,10 +190,10 @@ class World:
         row, jobs = self.workers.pop(worker), self.running(worker)
         self.taken_for_dead.add(worker)
         for job in jobs:
-            if row.is_leaving and not job.stop_requested:
-                job.put_back(self.now)
+            if row.is_leaving:
+                job.left_behind(self.now)
             else:
-                job.worker_died(self.now)
+                job.worker_died(self.now, alone=len(jobs) == 1)
         return len(jobs)
 
     def _is_orphan(self, job: OneJob) -> bool:

@@ -49,7 +49,7 @@ def return_orphans(sql: Sql, rows: Iterable[moves.Row], on_lost: OnLost) -> int:
     for job_id, number, task, worker in rows:
         with _alone(sql, job_id):
             if worker == IN_THE_REQUEST:
-                returned += _lost(sql, (job_id, number), "the web process died while it ran")
+                returned += _return(sql, (job_id, number), NO_REQUEST, "lost")
             else:
                 returned += _return(sql, (job_id, number), NO_WORKER, on_lost(task))
     return returned
@@ -79,6 +79,7 @@ MOST_RETURNS = 3
 
 NO_THREAD = "no thread of its worker ran it"
 NO_WORKER = "its worker was gone"
+NO_REQUEST = "the web process died while it ran"
 
 DIED = "its worker died while it ran"
 
@@ -124,6 +125,16 @@ def _lost(sql: Sql, token: moves.Token, why: str) -> bool:
     return moves.finish(sql, token, State.LOST, reason="lost", error=words, result=None)
 
 
+def _is_to_stop(sql: Sql, token: moves.Token) -> bool:
+    return any(asked for asked, _ in moves.stop_news(sql, token))
+
+
+def _stopped(sql: Sql, token: moves.Token, why: str) -> bool:
+    """Somebody did not want its end: that nobody knows it is no matter."""
+    moves.record(sql, token, "lost", why)
+    return moves.finish(sql, token, State.STOPPED, reason="stopped", error="stopped", result=None)
+
+
 def _uncharged(sql: Sql, token: moves.Token, error: str = "") -> bool:
     moves.record(sql, token, "returned", error)
     return moves.wait_again(
@@ -133,6 +144,8 @@ def _uncharged(sql: Sql, token: moves.Token, error: str = "") -> bool:
 
 def _return(sql: Sql, token: moves.Token, why: str, on_lost: str) -> bool:
     """Put a job back whose end was lost, but not for ever: a row may refuse every end of its task."""
+    if _is_to_stop(sql, token):
+        return _stopped(sql, token, why)
     if on_lost == "lost":
         return _lost(sql, token, why)
     times = _times_returned(sql, token[0])
