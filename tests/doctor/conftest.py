@@ -11,6 +11,7 @@ from django.db import connection
 
 from tests.support.fixtures import broker, nightshift, run, run_folder, step_clock
 from tom_nightshift.broker.broker import DatabaseBroker
+from tom_nightshift.doctor import tasks
 from tom_nightshift.doctor.findings import Finding
 from tom_nightshift.ledger.session import OwnConnection
 
@@ -36,10 +37,13 @@ def look(transactional_db: None, nightshift: Callable[..., None]) -> Look:
 
 @pytest.fixture
 def our_broker(broker: DatabaseBroker) -> Iterator[DatabaseBroker]:
-    """The test's broker as Dramatiq's global one."""
+    """The test's broker as Dramatiq's global one; the tasks of modules that are loaded are bound to it."""
     before = dramatiq.get_broker()
     dramatiq.set_broker(broker)
-    yield broker
+    with pytest.MonkeyPatch.context() as patch:
+        for task in tasks._declared():
+            patch.setattr(task, "broker", broker)
+        yield broker
     dramatiq.set_broker(before)
 
 
