@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.jobs import actor, own_sql
 from tom_nightshift.ledger import holding, moves, rescue
-from tom_nightshift.models import Attempt, Job
+from tom_nightshift.models import Attempt, Job, Queue
 from tom_nightshift.states import FINAL, Hold, State
 
 EVERY = set(product(State, Hold))
@@ -115,6 +115,58 @@ def tokens(number=1):
 def test_each_verb_changes_the_rows_that_it_is_for(rows, name):
     verb, its_own = CHANGES[name]
     assert changed_by(verb) == its_own
+
+
+@pytest.mark.parametrize("name", ["claim_one", "finish", "stop", "expire"])
+def test_what_waits_no_more_is_held_by_nothing_and_what_is_final_has_an_end(rows, name):
+    verb, _ = CHANGES[name]
+    Job.objects.filter(state__in=FINAL).delete()
+    Job.objects.filter(state=State.RUNNING).update(hold="")
+    with own_sql() as sql:
+        verb(sql)
+    assert not Job.objects.exclude(state=State.WAITING).exclude(hold="").exists()
+    assert not Job.objects.filter(state__in=FINAL, finished_at=None).exists()
+
+
+def test_an_end_takes_the_hold_away_whatever_it_was(rows):
+    Job.objects.exclude(state=State.RUNNING).delete()
+    with own_sql() as sql:
+        of_each(lambda sql, job_id: finish(sql, (job_id, 1)))(sql)
+    assert set(Job.objects.values_list("hold", flat=True)) == {""}
+
+
+RELEASES = ["release_due", "release", "release_parked"]
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_in_a_paused_queue_what_is_released_waits_for_the_queue(rows, name):
+    verb, released = CHANGES[name]
+    (_, hold) = released.copy().pop()
+    (job_id,) = Job.objects.filter(state=State.WAITING, hold=hold).values_list("id", flat=True)
+    Queue.objects.create(name="default", paused=True)
+    with own_sql() as sql:
+        verb(sql)
+    assert Job.objects.get(id=job_id).hold == Hold.PAUSED
+
+
+def test_no_claim_takes_what_is_ready_though_its_queue_is_paused(rows):
+    Queue.objects.create(name="default", paused=True)
+    assert changed_by(lambda sql: moves.claim(sql, "me", ["default"], 9)) == set()
+
+
+def test_what_another_task_is_parked_for_stays_parked(rows):
+    assert changed_by(lambda sql: moves.release_parked(sql, ["another"])) == set()
+
+
+def test_a_late_note_is_written_behind_the_words_of_its_own_attempt(rows):
+    job_id = Job.objects.filter(state=State.RUNNING).values_list("id", flat=True)[0]
+    with own_sql() as sql:
+        for number in (1, 2):
+            sql.run("UPDATE tom_nightshift_job SET attempt = %s WHERE id = %s", [number, job_id])
+            moves.record(sql, (job_id, number), "lost", "its worker died")
+        moves.note_late(sql, (job_id, 1), "succeeded")
+    errors = dict(Attempt.objects.filter(job_id=job_id).values_list("number", "error"))
+    assert errors == {1: "its worker died; ended succeeded", 2: "its worker died"}
 
 
 @pytest.mark.parametrize("verb", [finish, wait_again], ids=["finish", "wait_again"])
