@@ -15,6 +15,10 @@ demo: ## A real TOM with a worker, on this machine (RESET=1 starts over, CHECK=1
 test: ## Everything: style, types, floors, both databases, real processes, a whole TOM, a browser
 	@$(PYTHON) -m tools.test
 
+chaos: ## Real faults for about twenty minutes, on both databases; writes docs/explain/faults.md (KILLS=1000, SEED=7)
+	@$(PYTHON) -m tools.venv main
+	@$(if $(KILLS),NIGHTSHIFT_CHAOS_KILLS=$(KILLS)) $(if $(SEED),NIGHTSHIFT_CHAOS_SEED=$(SEED)) $(PYTHON) -m tools.chaos $(ARGS)
+
 test-fast: ## The quick tests: no server, no TOM Toolkit, no science (ARGS="-k word" is passed on to pytest)
 	@$(PYTHON) -m tools.venv main
 	@$(TEST_BIN)pytest -m "not postgres and not e2e and not tom and not browser" \
@@ -29,4 +33,4 @@ fix: ## Repair what can be repaired; write the reference pages anew from the cod
 	@$(TEST_BIN)ruff format .
 	@$(PYTHON) -m tools.reference
 
-.PHONY: help demo test test-fast lint fix
+.PHONY: help demo test chaos test-fast lint fix

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import random
 import threading
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import dramatiq
 from django.contrib.auth.models import Group
 from django.db import transaction
+from dramatiq.worker import WorkerThread
 
 from tests.chaos.crashing import append
 from tests.support.waiting import wait_until
@@ -87,3 +89,12 @@ def report(done: int, total: int) -> None:
     progress(done, total, "holding the database")
     say(f"step {done} of {total}")
     assert time.monotonic() - began < 1, "a report waited for the database"
+
+
+@dramatiq.actor
+def end_the_other_threads() -> int:
+    """Raise SystemExit in every other thread that runs jobs, as a library might; in how many."""
+    raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    mine = threading.get_ident()
+    others = [one for one in threading.enumerate() if isinstance(one, WorkerThread) and one.ident != mine]
+    return sum(raise_in(ctypes.c_ulong(one.ident or 0), ctypes.py_object(SystemExit)) for one in others)

@@ -113,7 +113,7 @@ def test_commits_that_are_not_heard(site, trial):
             trial.ends_well(
                 "The answer to a COMMIT is lost", faults=cutter.count, in_flight=PROCESSES * THREADS
             )
-            worker.says("was put back")  # a claim was among them
+            worker.says("is put back")  # a claim was among them
             assert worker.stop() == 0
 
 
