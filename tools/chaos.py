@@ -44,8 +44,9 @@ HEAD = """| fault | database | faults | jobs | interrupted | lost | twice | wron
 |---|---|--:|--:|--:|--:|--:|--:|--:|--:|
 """
 BELOW = """
-What has no line here was not run in its long form that day. Every fault of `tests/chaos` comes in `make test`,
-in its short form. A TOM on SQLite that is used meanwhile (`tests/chaos/test_site_in_use.py`) is tried there only.
+What has no line here was not run in its long form that day. Every fault of `tests/chaos` comes in
+`make test`, in its short form. A TOM on SQLite that is used meanwhile (`tests/chaos/test_site_in_use.py`)
+is tried there only.
 """
 
 
