@@ -72,3 +72,16 @@ def test_such_a_row_is_put_back_by_the_next_comparison(broker, nightshift, task,
         wait_until(lambda: job_of(message).attempt > 1)
         refused.clear()
         assert ended(message).state == State.SUCCEEDED
+
+
+def test_the_last_words_outlive_a_commit_that_failed(task):
+    message = task.send()
+    with own_sql() as sql:
+        (attempt,) = claimed(sql)
+    attempt.log.add("last words")
+    with pytest.raises(IntegrityError), own_sql() as sql:  # noqa: PT012 - both belong to one transaction
+        assert write(sql, attempt, Outcome(State.SUCCEEDED))
+        raise IntegrityError("at the commit")
+    with own_sql() as sql:
+        assert write(sql, attempt, Outcome(State.SUCCEEDED))
+    assert log_of(job_of(message)) == ["last words"]

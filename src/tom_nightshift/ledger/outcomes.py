@@ -151,7 +151,9 @@ def write(sql: Sql, attempt: Attempt, outcome: Outcome) -> bool:
         _write_last_progress(sql, attempt)
     accepted = move(sql, attempt.token, outcome, result)
     if accepted:
-        write_log(sql, attempt, attempt.log.take())
+        pieces = attempt.log.take()
+        attempt.log.give_back(pieces)  # the transaction may still fail, and is then tried again
+        write_log(sql, attempt, pieces)
     else:
         moves.note_late(sql, attempt.token, f"{outcome.recorded_as}, but too late")
     return accepted
