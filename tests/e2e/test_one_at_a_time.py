@@ -30,7 +30,13 @@ def database_of(pid):
     """Connections of a process to the test's database."""
     if connection.vendor == "sqlite":
         return [name for name in opened(pid) if name.startswith(str(connection.settings_dict["NAME"]))]
-    return [name for name in opened(pid) if name.startswith("socket:")]
+    return [name for name in opened(pid) if name in over_the_network(pid)]
+
+
+def over_the_network(pid):
+    """The sockets that a process may have to a server: not those between it and its own kin."""
+    tables = [Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:] for table in ("tcp", "tcp6")]
+    return {f"socket:[{line.split()[9]}]" for table in tables for line in table}
 
 
 def threads_of(pid):
