@@ -29,7 +29,7 @@ runpy.run_module("django", run_name="__main__", alter_sys=True)
 """
 """``python -m django``, that dies with the process that started it."""
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds that anything may take on a machine that is busy."""
 
 
