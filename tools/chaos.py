@@ -4,7 +4,7 @@
     python3 -m tools.chaos tests/chaos/test_killed.py     any words of pytest's
 
 NIGHTSHIFT_CHAOS_KILLS=1000  processes killed with kill -9 on each database; 500 unless given
-NIGHTSHIFT_CHAOS_SEED=7      the same faults at the same places again; otherwise one is drawn and told
+NIGHTSHIFT_CHAOS_SEED=7      the same choices again, though not to the millisecond; else one is drawn and told
 NIGHTSHIFT_CHAOS_TABLE=file  what was measured is added to this file; the page shows the newest of each fault
 """
 
