@@ -146,6 +146,8 @@ class OwnConnection:
             connection, self._connection = self._connection, None
             with contextlib.suppress(*AWAY):  # it is gone already
                 connection.close()
+                if connection.connection is not None:  # Django leaves a database in memory open
+                    connection.connection.close()
 
     def _opened(self) -> Any:
         if self._connection is None:
