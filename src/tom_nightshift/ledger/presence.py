@@ -61,7 +61,7 @@ class Presence:
         self._path = ""
 
     def register(self, sql: Sql, queues: list[str]) -> None:
-        """Write this worker's row. Once more, if whether it was written was not heard: it is still one row."""
+        """Write this worker's row. Written again, because the answer was not heard, it is still one row."""
         device, inode = self._take_lock()
         sql.run(
             "INSERT INTO tom_nightshift_worker (name, host, pid, threads, queues, lock_path, lock_device, "
