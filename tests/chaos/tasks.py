@@ -92,9 +92,20 @@ def report(done: int, total: int) -> None:
 
 
 @dramatiq.actor
-def end_the_other_threads() -> int:
-    """Raise SystemExit in every other thread that runs jobs, as a library might; in how many."""
+def end_the_other_threads(count: int) -> int:
+    """Raise SystemExit in every other thread that runs jobs, as a library might; in how many.
+
+    Parameters:
+        count: so many there are, once all have started: the first job may come before the last thread.
+    """
     raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
-    mine = threading.get_ident()
-    others = [one for one in threading.enumerate() if isinstance(one, WorkerThread) and one.ident != mine]
-    return sum(raise_in(ctypes.c_ulong(one.ident or 0), ctypes.py_object(SystemExit)) for one in others)
+    wait_until(lambda: len(other_threads()) == count, what="the other threads")
+    return sum(
+        raise_in(ctypes.c_ulong(one.ident or 0), ctypes.py_object(SystemExit)) for one in other_threads()
+    )
+
+
+def other_threads() -> list[WorkerThread]:
+    """The threads of this process that run jobs, but this one."""
+    mine = threading.current_thread()
+    return [one for one in threading.enumerate() if isinstance(one, WorkerThread) and one is not mine]

@@ -60,17 +60,16 @@ def test_late_results_of_a_host_that_stood_still_are_refused(site, other_host, t
 
 def freeze(worker, run_dir):
     """Stop all of its processes while they run jobs; of another host nobody sees the lock files."""
-    pids = [f":{pid}:" for pid in worker.children()]
-    wait_until(
-        lambda: all(
-            Job.objects.filter(state=State.RUNNING, worker__contains=pid).count() > 1 for pid in pids
-        ),
-        at_most=PATIENCE,
-        what="running jobs",
-    )
+    wait_until(lambda: all_are_busy(run_dir), at_most=PATIENCE, what="running jobs")
     os.killpg(worker.pid, signal.SIGSTOP)
     for lock in Path(run_dir).glob("*.lock"):
         lock.unlink()
+
+
+def all_are_busy(run_dir):
+    names = list(Worker.objects.filter(lock_path__startswith=run_dir).values_list("name", flat=True))
+    running = Job.objects.filter(state=State.RUNNING)
+    return len(names) == PROCESSES and all(running.filter(worker=name).count() > 1 for name in names)
 
 
 def everything_final():

@@ -19,7 +19,7 @@ UNRESPONSIVE = 4
 
 def test_threads_that_die_between_jobs_are_replaced(site, trial, tmp_path):
     with site.worker(f"--threads={THREADS}", **HASTE) as worker:
-        killer = ended(end_the_other_threads.send(), at_most=PATIENCE)
+        killer = ended(end_the_other_threads.send(THREADS - 1), at_most=PATIENCE)
         assert killer.result["value"] == THREADS - 1
         worker.says(f"{THREADS - 1} threads of this worker had died")
         release = tmp_path / "release"
@@ -38,7 +38,7 @@ def test_a_thread_that_is_ended_in_a_job_does_not_keep_it(site, trial, tmp_path)
     with site.worker("--threads=2", **HASTE) as worker:
         job = linger.send(str(trial.diary), str(tmp_path / "never"))
         wait_until(lambda: "start" in trial.diary.read_text(), at_most=PATIENCE, what="its start")
-        end_the_other_threads.send()
+        end_the_other_threads.send(1)
         failed = ended(job, at_most=PATIENCE)
         assert (failed.state, failed.reason, failed.attempt) == (State.FAILED, "SystemExit", 1)
         after = [work.send(str(trial.diary), 0.0) for _ in range(4)]

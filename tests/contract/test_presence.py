@@ -238,6 +238,15 @@ class TestAWorker:
             assert ended(task.send()).worker == second.name
             assert not os.path.exists(first.lock_path)
 
+    def test_registered_without_hearing_of_it_it_is_registered_once(self, broker):
+        """The line was cut between the commit and its answer: the worker tries again."""
+        presence = Presence(threads=2)
+        for _ in range(2):
+            with own_sql() as sql:
+                presence.register(sql, ["default"])
+        presence.release_lock()
+        assert [worker.name for worker in Worker.objects.all()] == [presence.name]
+
     def test_it_leaves_no_bell_and_no_lock_behind(self, broker, run_folder):
         before = set(os.listdir(run_folder))
         with running(broker):

@@ -162,6 +162,28 @@ def test_a_worker_asks_itself_before_it_judges_by_silence(job, broker, monkeypat
         assert Worker.objects.filter(host="elsewhere").count() == left
 
 
+def test_each_dead_worker_is_seen_to_by_itself(job, broker, monkeypatch):
+    """A rescuer that does not come to the end of its list has still returned the jobs of the first."""
+    second = Presence(threads=2)
+    with own_sql() as sql:
+        second.register(sql, ["default"])
+    forget(second)
+    true_return = rescue._return_jobs
+
+    def fails_at_the_second(sql, dead, on_lost):
+        if dead.name == second.name:
+            raise OperationalError("the line was cut")
+        return true_return(sql, dead, on_lost)
+
+    monkeypatch.setattr(rescue, "_return_jobs", fails_at_the_second)
+    with running(broker) as worker:
+        wait_until(broker.dispatcher.registered.is_set)
+        with closing(House(broker, worker)) as house:
+            house.rescue()
+        assert Worker.objects.filter(name=second.name).exists()
+        assert outcomes(job)[0] == "lost"
+
+
 def test_of_eight_rivals_one_rescues(job):
     returned = race(8, lambda number: rescue_as(f"rival {number}"))
     assert all(isinstance(count, int) for count in returned), returned

@@ -61,12 +61,13 @@ class Presence:
         self._path = ""
 
     def register(self, sql: Sql, queues: list[str]) -> None:
-        """Write this worker's row."""
+        """Write this worker's row. Written again, because the answer was not heard, it is still one row."""
         device, inode = self._take_lock()
         sql.run(
             "INSERT INTO tom_nightshift_worker (name, host, pid, threads, queues, lock_path, lock_device, "
             "lock_inode, nonce, started_at, beat_at, leaving) "
-            f"VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, {sql.now}, {sql.now}, FALSE)",
+            f"VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, {sql.now}, {sql.now}, FALSE) "
+            "ON CONFLICT (name) DO UPDATE SET beat_at = excluded.beat_at",
             [
                 self.name,
                 self.host,

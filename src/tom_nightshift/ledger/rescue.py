@@ -26,9 +26,15 @@ def the_dead(sql: Sql, me: str, *, by_silence: bool = True) -> list[Neighbour]:
     return [one for one in neighbours(sql, but=me) if is_dead(one, sql.vendor, by_silence=by_silence)]
 
 
-def rescue(sql: Sql, me: str, on_lost: OnLost, *, by_silence: bool = True) -> int:
-    """Return the jobs of every worker that is dead, and remove its row. The number of jobs returned."""
-    return sum(_return_jobs(sql, dead, on_lost) for dead in the_dead(sql, me, by_silence=by_silence))
+def rescue(sql: Sql, me: str, on_lost: OnLost, *, by_silence: bool = True, at_most: int | None = None) -> int:
+    """Return the jobs of workers that are dead, and remove their rows. The number of jobs returned.
+
+    Parameters:
+        by_silence: as for ``the_dead``.
+        at_most: how many of those workers; None: all.
+    """
+    dead = the_dead(sql, me, by_silence=by_silence)[:at_most]
+    return sum(_return_jobs(sql, one, on_lost) for one in dead)
 
 
 def orphans(sql: Sql) -> list[moves.Row]:

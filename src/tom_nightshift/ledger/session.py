@@ -25,6 +25,7 @@ from django.db import (
     transaction,
 )
 
+from tom_nightshift.conf import get_settings
 from tom_nightshift.ledger import clock
 
 AWAY = (DatabaseError, InterfaceError)
@@ -122,7 +123,7 @@ class OwnConnection:
         """One transaction: committed at the end, rolled back on any error. An error closes the connection."""
         connection = self._opened()
         try:
-            self._begin(connection)
+            _execute(connection, _begin(connection.vendor))
             yield (sql := Sql(connection))
             _execute(connection, "COMMIT")
         except BaseException:
@@ -154,9 +155,6 @@ class OwnConnection:
             self._connection = _new_connection(jobs_alias(), self.patience)
         return self._connection
 
-    def _begin(self, connection: Any) -> None:
-        _execute(connection, "BEGIN IMMEDIATE" if connection.vendor == "sqlite" else "BEGIN")
-
     def _roll_back(self) -> None:
         """A taken lock is an everyday event on SQLite and costs no new connection; anything else does."""
         connection = self._connection
@@ -176,6 +174,18 @@ def callers_transaction() -> Iterator[Sql]:
         yield (sql := Sql(connections[alias]))
         for act in sql.afterwards:
             transaction.on_commit(act, using=alias, robust=True)
+
+
+def _begin(vendor: str) -> str:
+    """A process that stands still in the middle is taken for dead after the lease: then the server, too, is
+    to end its transaction, or nobody could return the jobs whose rows it has locked.
+    """
+    if vendor == "sqlite":
+        return "BEGIN IMMEDIATE"
+    if vendor == "postgresql":
+        lease = max(1, int(get_settings().lease * 1000))
+        return f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = {lease}"
+    return "BEGIN"
 
 
 def _new_connection(alias: str, patience: float) -> Any:

@@ -94,9 +94,9 @@ class House:
         with contextlib.suppress(*AWAY):  # the dispatcher says so
             with self._look.reading() as sql:
                 dead = rescue.the_dead(sql, me.name, by_silence=by_silence)
-            if dead:
+            for _ in dead:  # each by itself: who dies on the way has still done something
                 with self._look.transaction() as sql:
-                    rescue.rescue(sql, me.name, self._on_lost, by_silence=by_silence)
+                    rescue.rescue(sql, me.name, self._on_lost, by_silence=by_silence, at_most=1)
                 self.dispatcher.bell.ring_here()
 
     def prune(self) -> None:
