@@ -10,8 +10,8 @@ from django.db import connection
 from django.utils import timezone
 
 import tom_nightshift
-from tests.web.conftest import HTMX
-from tom_nightshift.models import Attempt, Log
+from tests.web.conftest import HTMX, encoded
+from tom_nightshift.models import Attempt, Job, Log
 from tom_nightshift.web import offers
 from tom_nightshift.web.offers import Choice, Offer
 
@@ -50,6 +50,22 @@ def test_what_a_task_says_is_never_markup(as_, make_job, target):
         assert EVIL not in text
         assert 'href="javascript:' not in text
         assert 'href="//evil' not in text
+
+
+def test_pages_bear_an_owner_and_a_kind_of_subject_that_are_gone(as_, make_job, target):
+    """As they are after somebody was deleted while Nightshift was taken out of the TOM."""
+    job = make_job(target_id=target.pk, subject_id=1, message=encoded("pages_find", name="m13.fits"))
+    Job.objects.filter(pk=job.pk).update(owner_id=987_654, subject_type_id=987_654)
+    boss = as_("boss")
+    for path in ("/nightshift/?whose=all", job.get_absolute_url(), f"{job.get_absolute_url()}live/",
+                 f"/nightshift/targets/{target.pk}/", "/nightshift/poll/"):  # fmt: skip
+        answer = boss.get(path)
+        assert answer.status_code in (200, 286), path
+        assert "started by" not in answer.content.decode()
+    assert as_("other").get(job.get_absolute_url()).status_code == 200
+    assert Job.objects.get(pk=job.pk).owner_or_none is None
+    assert boss.post(f"{job.get_absolute_url()}again/").status_code == 302
+    assert Job.objects.latest("id").origin == job.pk
 
 
 @pytest.mark.parametrize(

@@ -61,9 +61,10 @@ def is_moving(job: Job) -> bool:
 
 def owner_name(job: Job, user: Any) -> str:
     """Who asked for the job, where the reader may know that."""
-    if job.owner is None or not access.may_see_name(user, job.owner):
+    owner = job.owner_or_none
+    if owner is None or not access.may_see_name(user, owner):
         return ""
-    return "you" if job.owner == user else words.name_of(job.owner)
+    return "you" if owner == user else words.name_of(owner)
 
 
 def _row(job: Job, user: Any, *, subject: Link | None, owner: str) -> JobRow:
