@@ -165,9 +165,7 @@ def test_a_file_is_read_before_the_transaction_begins(target, monkeypatch):
         return real(self, product)
 
     monkeypatch.setattr(PhotometryProcessor, "process_data", look)
-    monkeypatch.setattr(
-        rights, "grant_data", lambda *_: inside.append(len(connection.savepoint_ids) - depth)
-    )
+    monkeypatch.setattr(rights, "grant_data", lambda *_: inside.append(len(connection.savepoint_ids) - depth))
     call(make_product(target))
     assert inside == [0, 1]
 
@@ -175,9 +173,7 @@ def test_a_file_is_read_before_the_transaction_begins(target, monkeypatch):
 def test_what_is_sent_to_other_sites_as_it_comes_is_saved_without_a_transaction(target, pi, monkeypatch):
     PersistentShare.objects.create(target=target, destination="nowhere", user=pi)
     depth, inside = len(connection.savepoint_ids), []
-    monkeypatch.setattr(
-        rights, "grant_data", lambda *_: inside.append(len(connection.savepoint_ids) - depth)
-    )
+    monkeypatch.setattr(rights, "grant_data", lambda *_: inside.append(len(connection.savepoint_ids) - depth))
     call(make_product(target))
     assert inside == [0]
 

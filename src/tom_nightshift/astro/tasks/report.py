@@ -51,7 +51,9 @@ def _table(whole: Table, ccds: int) -> dict[str, Any]:
         "columns": [_column(whole, name) for name in names],
         "rows": [[_plain(row[name]) for name in names] for row in brightest],
         "total": len(whole),
-        "caption": f"The {len(brightest)} brightest" if is_part else "All sources, brightest first",
+        "caption": f"The {len(brightest)} brightest of {len(whole):,} sources"
+        if is_part
+        else "All sources, brightest first",
     }
 
 
