@@ -1,4 +1,4 @@
-"""What a site does to its own rows once Nightshift is no longer among its apps: nothing of ours forbids it."""
+"""What a site does to its own rows once Nightshift is not among its apps: nothing of ours forbids it."""
 
 from __future__ import annotations
 

@@ -11,6 +11,9 @@ from django.utils import timezone
 
 import tom_nightshift
 from tests.web.conftest import HTMX, encoded
+from tom_nightshift import testing
+from tom_nightshift.ledger.presence import Presence
+from tom_nightshift.ledger.session import callers_transaction
 from tom_nightshift.models import Attempt, Job, Log
 from tom_nightshift.web import offers
 from tom_nightshift.web.offers import Choice, Offer
@@ -152,7 +155,54 @@ def test_the_page_of_a_job_is_light(as_, make_job, target):
     files = sum(file.stat().st_size for file in ours.rglob("*.*"))
     assert len(page.encode()) + files < LIGHT
     assert "plotly" not in page
-    assert "The first 25 of 60000 rows." in page
+    assert "The first 25 of 60,000 rows." in page
+
+
+def test_a_table_whose_caption_says_which_rows_they_are_does_not_say_it_twice(as_, make_job):
+    table = {
+        "columns": ["x"],
+        "rows": [[1]] * 15,
+        "total": 5764,
+        "caption": "The 15 brightest of 5,764 sources",
+    }
+    page = page_of(as_("owner"), make_job(result={"value": {"summary": "found", "table": table}}))
+    assert "The 15 brightest of 5,764 sources" in page
+    assert "The first" not in page
+
+
+def test_no_step_done_is_not_worth_a_line(as_, make_job):
+    stages = [{"name": "read the file", "done": False}]
+    assert "steps done" not in page_of(as_("owner"), make_job("failed", error="x", stages=stages))
+    stages[0]["done"] = True
+    assert "1 step done" in page_of(as_("owner"), make_job("failed", error="x", stages=stages))
+
+
+@pytest.mark.parametrize("value", ["16 sources found", {"summary": "16 sources found", "facts": {}}])
+def test_lists_say_what_a_job_brought(as_, make_job, target, value):
+    make_job(target_id=target.pk, result={"value": value})
+    make_job("warned", target_id=target.pk, result={"value": {"summary": 3}})
+    make_job(target_id=target.pk, result=None)
+    for path in ("/nightshift/", f"/nightshift/targets/{target.pk}/"):
+        assert as_("owner").get(path).content.decode().count("16 sources found") == 1
+
+
+def test_lists_say_why_a_job_waits_while_no_worker_is_alive(as_, make_job, target):
+    for fields in ({}, {}, {"hold": "paused"}):
+        make_job("waiting", target_id=target.pk, **fields)
+    make_job(target_id=target.pk)
+    words = "No background worker is running"
+    owner = as_("owner")
+    for path in ("/nightshift/", f"/nightshift/targets/{target.pk}/"):
+        with testing.waiting():
+            assert owner.get(path).content.decode().count(words) == 2
+    presence = Presence(1)
+    with callers_transaction() as sql:
+        presence.register(sql, ["default"])
+    try:
+        with testing.waiting():
+            assert words not in owner.get("/nightshift/").content.decode()
+    finally:
+        presence.release_lock()
 
 
 def test_no_page_of_ours_needs_more_than_a_strict_policy_allows(as_, make_job):

@@ -84,7 +84,7 @@ class Job(models.Model):
     note = models.CharField(max_length=200, default="", blank=True)
     stages = models.JSONField(null=True, blank=True)
     # The database does not guard owner and subject_type: it would forbid the TOM to delete people once
-    # Nightshift has been taken out. So a row may name what is gone: owner_or_none and subject_or_none bear that.
+    # Nightshift has been taken out. So a row may name what is gone: owner_or_none, subject_or_none bear that.
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         null=True,

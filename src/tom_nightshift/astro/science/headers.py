@@ -119,7 +119,7 @@ def celestial(header: Header, hdus: Any = None) -> tuple[WCS | None, str]:
         return None, NO_COORDINATES
     try:
         with quiet():
-            return _sound(WCS(header, fobj=hdus), header), ""
+            return _sound(WCS(header, fobj=hdus)), ""
     except Exception as error:  # noqa: BLE001 - astropy and wcslib raise a dozen kinds, down to bare ValueError and KeyError
         words = f"the sky coordinates (WCS) in the header cannot be used ({_reason(error)})"
         return None, f"{words}: RA and Dec are missing"
@@ -171,7 +171,7 @@ def _reason(error: Exception) -> str:
     return words.rstrip(".:")[:120] or type(error).__name__
 
 
-def _sound(wcs: WCS, header: Header) -> WCS:
+def _sound(wcs: WCS) -> WCS:
     """Give the celestial part if it can really be used; raise ValueError if not."""
     if not wcs.has_celestial:
         raise ValueError("they are not a pair of celestial axes")
@@ -179,9 +179,7 @@ def _sound(wcs: WCS, header: Header) -> WCS:
     wcs_to_celestial_frame(sky)
     scales = proj_plane_pixel_scales(sky)
     there = sky.all_pix2world([sky.wcs.crpix], 1)[0]
-    matrix = [_real(header, f"CD{row}_{column}") for row in (1, 2) for column in (1, 2)]
-    no_scale = any(value is not None for value in matrix) and not any(matrix)
-    if no_scale or not all(map(math.isfinite, (*scales, *there))) or min(scales) <= 0:
+    if not all(map(math.isfinite, (*scales, *there))) or min(scales) <= 0:
         raise ValueError("they lead to no place on the sky")
     widest = max(scale * side for scale, side in zip(scales, sky.pixel_shape or (0, 0), strict=True))
     if max(scales) > COARSEST or widest > WIDEST:

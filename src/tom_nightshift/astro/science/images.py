@@ -51,7 +51,8 @@ class Image:
     """One picture of the sky; arrays have shape (y, x)."""
 
     data: NDArray[np.float32]
-    """Light in the unit that BUNIT names (counts, ADU, where it is silent), native byte order; what is blank is 0 and in `bad`."""
+    """Light in the unit that BUNIT names (counts, ADU, where it is silent), native byte order; what is
+    blank is 0 and in `bad`."""
 
     bad: NDArray[np.bool_]
     """Blank pixels (NaN, infinite, beyond 1e30) and those a BPM or MASK extension marks."""

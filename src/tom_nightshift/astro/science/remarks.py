@@ -140,8 +140,8 @@ def _photon_noise(ccds: Sequence[Facts], table: Table) -> list[str]:
     if (light > error).any():
         return []
     return [
-        f"By the gain in the header ({gains[0]:g} electrons per count) the photon noise of every source is larger "
-        "than its light: either the gain or the unit of the image is wrong, and so are the errors."
+        f"By the gain in the header ({gains[0]:g} electrons per count) the photon noise of every source is "
+        "larger than its light: either the gain or the unit of the image is wrong, and so are the errors."
     ]
 
 
