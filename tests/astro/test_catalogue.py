@@ -93,7 +93,7 @@ def test_galactic_coordinates_and_swapped_axes_are_converted():
 def test_what_is_assumed_of_coordinates_is_said():
     assert catalogue(pointing(RADESYS="FK5", EQUINOX=1975.0)).meta["coordinates"] == "ICRS, from FK5 J1975"
     assumed = catalogue(pointing()).meta
-    assert assumed["coordinates"] == "ICRS, from ICRS (assumed: the header has no RADESYS; no EQUINOX either)"
+    assert assumed["coordinates"] == "ICRS (assumed: the header has no RADESYS; no EQUINOX either)"
     assert np.isnan(catalogue()["ra"]).all()
 
 
@@ -209,3 +209,50 @@ def test_a_scanned_plate_is_recognised_by_its_header(keywords):
 def test_a_ccd_frame_is_not_called_a_plate():
     header = pointing(TELESCOP="CTIO 4.0-m", SURVEY="DES", PLATESC=1.0)
     assert not any("linear" in words for words in catalogue(header).meta["remarks"])
+
+
+@pytest.mark.parametrize(
+    ("bunit", "unit"),
+    [
+        ("", "adu"),
+        ("DN/s", "adu / s"),
+        ("COUNTS", "ct"),
+        ("ct s-1", "ct / s"),
+        ("e-", "electron"),
+        ("ELECTRONS/S", "electron / s"),
+        ("e-/pixel", "electron"),
+        ("MJy/sr", "MJy / sr"),
+        ("erg/s/cm2/A", "erg/s/cm2/A"),
+        ("nanomaggy {r}", "nanomaggy {r}"),
+    ],
+)
+def test_light_has_the_unit_of_the_image(bunit, unit):
+    assert str(catalogue(pointing(BUNIT=bunit))["flux_kron"].unit) == unit
+
+
+def test_a_calibrated_image_has_no_gain_and_says_so():
+    table = catalogue(pointing(BUNIT="MJy/sr", GAIN=2.0), sky() * np.float32(1e-4), artificial_stars=60)
+    said = " ".join(remarks(table))
+    assert "in MJy/sr and not in counts: a gain does not apply" in said
+    assert "No gain in the header" not in said
+    assert (table["flux_kron"] > 20 * table["flux_kron_error"]).all()
+    assert table.meta["flux_errors"] == "sky noise only, as the image is not in counts"
+    assert "MJy/sr, by artificial stars" in summary(table)["Completeness"]
+
+
+def test_a_gain_by_which_nothing_could_have_been_seen_is_doubted():
+    words = "the photon noise of every source is larger than its light"
+    assert words in " ".join(remarks(catalogue(pointing(GAIN=2.0), sky() * np.float32(1e-6))))
+    assert words not in " ".join(remarks(catalogue(pointing(GAIN=2.0))))
+
+
+def test_coordinates_that_cannot_be_used_are_not_said_to_be_absent():
+    assert summary(catalogue())["Coordinates"] == "no coordinates in the header"
+    unusable = summary(catalogue(pointing(CDELT1=0.0)))["Coordinates"]
+    assert unusable == "none: those in the header cannot be used"
+
+
+def test_an_image_of_one_value_says_so():
+    table = catalogue(data=np.full((64, 64), 7, dtype=np.float32))
+    assert remarks(table)[0] == "Every pixel has the same value, 7."
+    assert "Every pixel" not in " ".join(remarks(catalogue()))

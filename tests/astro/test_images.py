@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import tracemalloc
 
 import numpy as np
@@ -135,6 +136,8 @@ def test_a_cube_of_one_plane_is_an_image_and_one_of_many_is_none():
         ({"GAIN": -1.0}, None),
         ({"GAIN": 5.0, "BUNIT": "electron"}, 1.0),
         ({"GAIN": 2.0, "BUNIT": "adu/s", "EXPTIME": 30.0}, 60.0),
+        ({"GAIN": 2.0, "BUNIT": "MJy/sr"}, None),
+        ({"GAIN": 2.0, "BUNIT": "erg s-1 cm-2"}, None),
         ({}, None),
     ],
 )
@@ -162,6 +165,30 @@ def test_broken_coordinates_are_said_and_do_no_harm():
     assert "no sky coordinates" in one(primary()).warnings[0]
 
 
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"CDELT1": 1.0, "CDELT2": 1.0},
+        {"CDELT1": 2.0},
+        {"CD1_1": 0.0, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 0.0},
+    ],
+)
+def test_a_scale_that_no_camera_has_is_not_believed(keywords):
+    image = one(primary(header=pointing(**keywords)))
+    assert image.wcs is None
+    assert "cannot be used" in image.warnings[0]
+
+
+def test_the_widest_of_real_cameras_are_believed():
+    assert one(primary(header=pointing(CDELT1=-0.17, CDELT2=0.17))).wcs is not None
+
+
+def test_what_a_library_says_of_coordinates_is_said_without_its_source_code():
+    (words,) = one(primary(header=pointing(CTYPE1="RA---XYZ", CTYPE2="DEC--TAN"))).warnings
+    assert "cannot be used (" in words
+    assert not re.search(r"ERROR|line \d|cextern|\.c\b|\(\)", words)
+
+
 def test_a_header_that_can_be_mended_is_mended():
     content = primary(header=pointing(OBSERVER="x")).getvalue()
     broken = content.replace(b"OBSERVER= 'x       '", b"observer= 'x       '")
@@ -172,7 +199,20 @@ def test_a_header_that_can_be_mended_is_mended():
 def test_numbers_that_no_camera_counts_are_blank():
     data = sky().astype(float)
     data[1, 2], data[3, 4] = 1e300, -1e30
-    assert np.argwhere(one(primary(data)).bad).tolist() == [[1, 2], [3, 4]]
+    image = one(primary(data))
+    assert np.argwhere(image.bad).tolist() == [[1, 2], [3, 4]]
+    assert any("numbers beyond 1e30 were taken for blank" in words for words in image.warnings)
+
+
+def test_an_image_of_such_numbers_alone_is_not_said_to_be_nan():
+    with pytest.raises(TaskError, match=r"no pixel of x\.fits can be used: numbers beyond 1e30"):
+        one(primary(np.full((64, 64), 1e32)))
+
+
+@pytest.mark.parametrize(("shape", "words"), [((800, 1), "1 × 800"), ((1, 800), "800 × 1")])
+def test_an_image_one_pixel_wide_is_said_to_be_one(shape, words):
+    with pytest.raises(NoImage, match=rf"is one pixel wide \({words} pixels\)"):
+        count_images(primary(np.ones(shape, dtype=np.float32)))
 
 
 def refused(content: bytes, name: str = "notes.fits") -> str:

@@ -68,6 +68,12 @@ print("ANSWER" + json.dumps({
 """
 )
 
+ANOTHER_BOSS = """
+from django.contrib.auth.models import User
+User.objects.get(username="boss").delete()
+User.objects.create_superuser("boss", "boss@example.org", "pw")
+"""
+
 THEIR_TESTS = """
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -150,6 +156,22 @@ def test_the_line_can_be_taken_out_of_a_used_tom(site, points):
     site.take_the_line_out()
     statuses = site.ask(VISIT, json.dumps(PAGES))
     assert {page: status for page, status in statuses.items() if status >= 400} == {}
+
+
+def test_whoever_owns_jobs_can_be_deleted_once_the_line_is_taken_out(site, points):
+    site.add_the_line(MODE="eager", READ_IN_REQUEST=10)
+    site.run("manage.py", "migrate", "--verbosity=0")
+    site.ask(UPLOAD, "points.csv", points, "photometry")
+    site.take_the_line_out()
+    site.run("manage.py", "remove_stale_contenttypes", "--noinput", "--include-stale-apps")
+    site.run("manage.py", "shell", "-c", ANOTHER_BOSS)
+    site.add_the_line()
+    assert site.ask(VISIT, json.dumps(["/nightshift/?whose=all", "/nightshift/jobs/1/"])) == {
+        "None /nightshift/?whose=all": 302,
+        "None /nightshift/jobs/1/": 302,
+        "boss /nightshift/?whose=all": 200,
+        "boss /nightshift/jobs/1/": 200,
+    }
 
 
 def test_check_has_nothing_to_say(site):

@@ -10,8 +10,11 @@ from django.db import connection
 from django.utils import timezone
 
 import tom_nightshift
-from tests.web.conftest import HTMX
-from tom_nightshift.models import Attempt, Log
+from tests.web.conftest import HTMX, encoded
+from tom_nightshift import testing
+from tom_nightshift.ledger.presence import Presence
+from tom_nightshift.ledger.session import callers_transaction
+from tom_nightshift.models import Attempt, Job, Log
 from tom_nightshift.web import offers
 from tom_nightshift.web.offers import Choice, Offer
 
@@ -50,6 +53,22 @@ def test_what_a_task_says_is_never_markup(as_, make_job, target):
         assert EVIL not in text
         assert 'href="javascript:' not in text
         assert 'href="//evil' not in text
+
+
+def test_pages_bear_an_owner_and_a_kind_of_subject_that_are_gone(as_, make_job, target):
+    """As they are after somebody was deleted while Nightshift was taken out of the TOM."""
+    job = make_job(target_id=target.pk, subject_id=1, message=encoded("pages_find", name="m13.fits"))
+    Job.objects.filter(pk=job.pk).update(owner_id=987_654, subject_type_id=987_654)
+    boss = as_("boss")
+    for path in ("/nightshift/?whose=all", job.get_absolute_url(), f"{job.get_absolute_url()}live/",
+                 f"/nightshift/targets/{target.pk}/", "/nightshift/poll/"):  # fmt: skip
+        answer = boss.get(path)
+        assert answer.status_code in (200, 286), path
+        assert "started by" not in answer.content.decode()
+    assert as_("other").get(job.get_absolute_url()).status_code == 200
+    assert Job.objects.get(pk=job.pk).owner_or_none is None
+    assert boss.post(f"{job.get_absolute_url()}again/").status_code == 302
+    assert Job.objects.latest("id").origin == job.pk
 
 
 @pytest.mark.parametrize(
@@ -136,7 +155,54 @@ def test_the_page_of_a_job_is_light(as_, make_job, target):
     files = sum(file.stat().st_size for file in ours.rglob("*.*"))
     assert len(page.encode()) + files < LIGHT
     assert "plotly" not in page
-    assert "The first 25 of 60000 rows." in page
+    assert "The first 25 of 60,000 rows." in page
+
+
+def test_a_table_whose_caption_says_which_rows_they_are_does_not_say_it_twice(as_, make_job):
+    table = {
+        "columns": ["x"],
+        "rows": [[1]] * 15,
+        "total": 5764,
+        "caption": "The 15 brightest of 5,764 sources",
+    }
+    page = page_of(as_("owner"), make_job(result={"value": {"summary": "found", "table": table}}))
+    assert "The 15 brightest of 5,764 sources" in page
+    assert "The first" not in page
+
+
+def test_no_step_done_is_not_worth_a_line(as_, make_job):
+    stages = [{"name": "read the file", "done": False}]
+    assert "steps done" not in page_of(as_("owner"), make_job("failed", error="x", stages=stages))
+    stages[0]["done"] = True
+    assert "1 step done" in page_of(as_("owner"), make_job("failed", error="x", stages=stages))
+
+
+@pytest.mark.parametrize("value", ["16 sources found", {"summary": "16 sources found", "facts": {}}])
+def test_lists_say_what_a_job_brought(as_, make_job, target, value):
+    make_job(target_id=target.pk, result={"value": value})
+    make_job("warned", target_id=target.pk, result={"value": {"summary": 3}})
+    make_job(target_id=target.pk, result=None)
+    for path in ("/nightshift/", f"/nightshift/targets/{target.pk}/"):
+        assert as_("owner").get(path).content.decode().count("16 sources found") == 1
+
+
+def test_lists_say_why_a_job_waits_while_no_worker_is_alive(as_, make_job, target):
+    for fields in ({}, {}, {"hold": "paused"}):
+        make_job("waiting", target_id=target.pk, **fields)
+    make_job(target_id=target.pk)
+    words = "No background worker is running"
+    owner = as_("owner")
+    for path in ("/nightshift/", f"/nightshift/targets/{target.pk}/"):
+        with testing.waiting():
+            assert owner.get(path).content.decode().count(words) == 2
+    presence = Presence(1)
+    with callers_transaction() as sql:
+        presence.register(sql, ["default"])
+    try:
+        with testing.waiting():
+            assert words not in owner.get("/nightshift/").content.decode()
+    finally:
+        presence.release_lock()
 
 
 def test_no_page_of_ours_needs_more_than_a_strict_policy_allows(as_, make_job):

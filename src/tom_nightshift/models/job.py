@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 from django.conf import settings  # noqa: TID251  # the user model's name is needed while models load
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
@@ -82,6 +83,8 @@ class Job(models.Model):
     total = models.FloatField(null=True, blank=True)
     note = models.CharField(max_length=200, default="", blank=True)
     stages = models.JSONField(null=True, blank=True)
+    # The database does not guard owner and subject_type: it would forbid the TOM to delete people once
+    # Nightshift has been taken out. So a row may name what is gone: owner_or_none, subject_or_none bear that.
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         null=True,
@@ -89,9 +92,16 @@ class Job(models.Model):
         on_delete=models.SET_NULL,
         related_name="nightshift_jobs",
         db_index=False,
+        db_constraint=False,
     )
     subject_type = models.ForeignKey(
-        ContentType, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+        ContentType,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     subject_id = models.BigIntegerField(null=True, blank=True)
     subject = GenericForeignKey("subject_type", "subject_id")
@@ -165,6 +175,22 @@ class Job(models.Model):
     def get_absolute_url(self) -> str:
         """The job's page."""
         return reverse("nightshift:job", args=[self.pk])
+
+    @property
+    def owner_or_none(self) -> Any:
+        """Who asked for it; None also where that person was deleted while Nightshift was taken out."""
+        try:
+            return self.owner
+        except ObjectDoesNotExist:
+            return None
+
+    @property
+    def subject_or_none(self) -> Any:
+        """What it is about; None also where that, its kind of things, or the app that had them is gone."""
+        try:
+            return self.subject
+        except (ObjectDoesNotExist, AttributeError):  # a kind of an app that was taken out has no class
+            return None
 
     @property
     def is_final(self) -> bool:

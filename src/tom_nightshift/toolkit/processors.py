@@ -15,7 +15,7 @@ from typing import Any
 
 from tom_dataproducts.data_processor import DataProcessor
 
-from tom_nightshift.toolkit import uploads
+from tom_nightshift.toolkit import saving, uploads
 
 SOURCE_EXTRACTION = f"{__name__}.SourceExtraction"
 
@@ -46,7 +46,9 @@ class _Deferring:
         """Nothing, and a job that reads it later; or what the TOM's own processor makes of it now."""
         if uploads.read_by_a_job(data_product, self.data_type):
             return []
-        return super().process_data(data_product)  # type: ignore[misc]  # of the class it is combined with
+        data = super().process_data(data_product)  # type: ignore[misc]  # of the class it is combined with
+        saving.begin()
+        return data
 
 
 def __getattr__(name: str) -> Any:

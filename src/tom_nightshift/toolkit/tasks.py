@@ -18,7 +18,7 @@ from tom_dataproducts.models import (
 
 from tom_nightshift.exceptions import StopRequested, TaskError
 from tom_nightshift.ledger.speaking import current_job, progress, say, start_over, step
-from tom_nightshift.toolkit import products, rights
+from tom_nightshift.toolkit import products, rights, saving
 
 WORDS: dict[type[Model], tuple[str, str]] = {
     PhotometryReducedDatum: ("photometry point", "photometry points"),
@@ -30,6 +30,8 @@ WORDS: dict[type[Model], tuple[str, str]] = {
 @dramatiq.actor(actor_name="nightshift.process_upload", title="Read data product {dataproduct_id}")
 def process_upload(dataproduct_id: int, data_type: str = "") -> dict[str, Any]:
     """Read an uploaded file into the TOM, exactly as TOM Toolkit does in the request. It may run again.
+
+    The data points and the rights on them are saved together: a job that is stopped has saved nothing.
 
     Parameters:
         data_type: read it as this type; by default as its own.
@@ -44,9 +46,9 @@ def process_upload(dataproduct_id: int, data_type: str = "") -> dict[str, Any]:
         products.require_file(product)
         with step("read the file"):
             progress(0, note=f"reading {product.get_file_name()}")
-            _read(product, data_type)
-        with step("give the rights"):
-            _give_rights(product)
+            with saving.all_or_nothing(product):
+                _read(product, data_type)
+                _give_rights(product)
     counts = _counts(products.get(dataproduct_id))
     summary = _in_words(counts)
     say(summary)

@@ -6,18 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dramatiq
-from django.db import connections
 from django.urls import reverse
 
-from tom_nightshift import modes
 from tom_nightshift.ledger.options import option
-from tom_nightshift.ledger.presence import anybody_alive
-from tom_nightshift.ledger.session import Sql, jobs_alias
 from tom_nightshift.models import Attempt, Job, Picture
-from tom_nightshift.states import Hold, State
+from tom_nightshift.states import State
 from tom_nightshift.web import access, logtext, outcome, words
 from tom_nightshift.web.access import Link
-from tom_nightshift.web.jobrows import is_moving
+from tom_nightshift.web.jobrows import is_moving, lacks_worker
 from tom_nightshift.web.live import FAST, SLOW, Live, Part
 
 SHOWN_STAGES = 24
@@ -95,7 +91,7 @@ class Course:
 def live_page(job: Job, user: Any) -> Live:
     """The parts of a job's page, for this reader."""
     details = access.may_see_details(user, job)
-    no_worker = _lacks_worker(job)
+    no_worker = lacks_worker(job)
     parts = [
         Part("progress", _progress(job)),
         Part("sentence", (words.badge(job), words.sentence(job, _stopped_by(job, user))), inner=True),
@@ -213,13 +209,3 @@ def _stopped_by(job: Job, user: Any) -> str:
     if job.stop_by and mine:
         return "you"
     return job.stop_by if access.may_see_name(user, None) else ""
-
-
-def _lacks_worker(job: Job) -> bool:
-    """Whether the job waits for a worker and none is alive.
-
-    Read without a transaction, which would take SQLite's write lock.
-    """
-    if job.state != State.WAITING or job.hold in (Hold.PARKED, Hold.PAUSED) or modes.runs_here():
-        return False
-    return not anybody_alive(Sql(connections[jobs_alias()]))

@@ -6,9 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connections
+
+from tom_nightshift import modes
+from tom_nightshift.ledger.presence import anybody_alive
+from tom_nightshift.ledger.session import Sql, jobs_alias
 from tom_nightshift.models import Job
 from tom_nightshift.states import Hold, State
-from tom_nightshift.web import access, live, words
+from tom_nightshift.web import access, live, outcome, words
 from tom_nightshift.web.access import Link
 
 
@@ -25,7 +30,9 @@ class JobRow:
     is_running: bool
     percent: int | None
     note: str
-    error: str
+    why: str
+    """Why it failed, why it waits, or what it brought."""
+
     asked: str
     took: str
 
@@ -38,12 +45,15 @@ def rows(jobs: Iterable[Job], user: Any, *, subjects: bool = True, owners: bool 
         owners: whether to say who asked; on *My jobs* it is always the reader.
     """
     links: dict[tuple[Any, ...], Link | None] = {}
+    jobs = list(jobs)
+    waiting = next((job for job in jobs if _needs_worker(job)), None)
+    idle = waiting is not None and lacks_worker(waiting)  # asked once: it is the same for all that wait
     return [
         _row(
             job,
-            user,
             subject=_subject(job, user, links) if subjects else None,
             owner=owner_name(job, user) if owners else "",
+            why=_why(job, user, nobody_works=idle),
         )
         for job in jobs
     ]
@@ -61,14 +71,36 @@ def is_moving(job: Job) -> bool:
 
 def owner_name(job: Job, user: Any) -> str:
     """Who asked for the job, where the reader may know that."""
-    if job.owner is None or not access.may_see_name(user, job.owner):
+    owner = job.owner_or_none
+    if owner is None or not access.may_see_name(user, owner):
         return ""
-    return "you" if job.owner == user else words.name_of(job.owner)
+    return "you" if owner == user else words.name_of(owner)
 
 
-def _row(job: Job, user: Any, *, subject: Link | None, owner: str) -> JobRow:
+def lacks_worker(job: Job) -> bool:
+    """Whether the job waits for a worker and none is alive.
+
+    Read without a transaction, which would take SQLite's write lock.
+    """
+    return _needs_worker(job) and not anybody_alive(Sql(connections[jobs_alias()]))
+
+
+def _needs_worker(job: Job) -> bool:
+    waits = job.state == State.WAITING and job.hold not in (Hold.PARKED, Hold.PAUSED)
+    return waits and not modes.runs_here()
+
+
+def _why(job: Job, user: Any, *, nobody_works: bool) -> str:
+    """The words under a job's title."""
+    if job.state == State.FAILED:
+        return words.why_failed(job, access.may_see_details(user, job))
+    if nobody_works and _needs_worker(job):
+        return words.NO_WORKER
+    return outcome.summary(job) if job.state in (State.SUCCEEDED, State.WARNED) else ""
+
+
+def _row(job: Job, *, subject: Link | None, owner: str, why: str) -> JobRow:
     running = job.state == State.RUNNING
-    failed = job.state == State.FAILED
     return JobRow(
         id=job.pk,
         title=job.title,
@@ -79,7 +111,7 @@ def _row(job: Job, user: Any, *, subject: Link | None, owner: str) -> JobRow:
         is_running=running,
         percent=words.percent(job) if running else None,
         note=job.note if running else "",
-        error=words.why_failed(job, access.may_see_details(user, job)) if failed else "",
+        why=why,
         asked=words.moment(job.created_at),
         took=words.duration(words.seconds_of(job)) if job.is_final else "",
     )

@@ -43,10 +43,15 @@ class Table:
 
     total: int
 
+    is_cut_here: bool = False
+    """Whether the task gave more rows than these."""
+
     @property
-    def is_cut(self) -> bool:
-        """Whether there are more rows than these."""
-        return self.total > len(self.rows)
+    def rest(self) -> str:
+        """That there are more rows than these; nothing where the task's own caption says which these are."""
+        if self.total <= len(self.rows) or (self.caption and not self.is_cut_here):
+            return ""
+        return f"The first {len(self.rows):,} of {self.total:,} rows."
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,14 @@ def shown(job: Job) -> Shown:
     )
 
 
+def summary(job: Job) -> str:
+    """The sentence that says what the job brought; no words if its task gave none."""
+    value = job.result.get("value") if isinstance(job.result, Mapping) else None
+    if isinstance(value, Mapping):
+        value = value.get("summary")
+    return value if isinstance(value, str) else ""
+
+
 def without_details(result: Shown) -> Shown:
     """The same for those who may not see details: without what the task returned besides the conventions."""
     return replace(result, json="")
@@ -116,7 +129,11 @@ def _table(raw: Any) -> Table | None:
     total = raw.get("total")
     cells = [[(cell(value), _is_number(value)) for value in row] for row in rows[:SHOWN_ROWS]]
     return Table(
-        str(raw.get("caption") or ""), columns, cells, total if isinstance(total, int) else len(rows)
+        str(raw.get("caption") or ""),
+        columns,
+        cells,
+        total if isinstance(total, int) else len(rows),
+        is_cut_here=len(rows) > SHOWN_ROWS,
     )
 
 

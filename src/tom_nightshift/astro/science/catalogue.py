@@ -13,7 +13,7 @@ from astropy.table import Table, vstack
 from astropy.wcs.utils import proj_plane_pixel_scales, wcs_to_celestial_frame
 from numpy.typing import NDArray
 
-from tom_nightshift.astro.science import headers
+from tom_nightshift.astro.science import headers, units
 from tom_nightshift.astro.science.columns import COLUMNS, COUNTS, Column
 from tom_nightshift.astro.science.images import Image
 from tom_nightshift.astro.science.remarks import complete_to, remarks
@@ -32,13 +32,16 @@ def make_catalogue(image: Image, measured: Arrays, facts: Mapping[str, Any], thr
     :param threshold: of the detection, in units of the background's noise
     :returns: the columns of :data:`~.columns.COLUMNS`; ``meta`` holds what was assumed, and remarks on trust
     """
-    system = headers.system(image.header, image.wcs) if image.wcs else "no coordinates in the header"
-    table = _table(_completed(image, measured), _words(image, system), _unit(image))
+    system = _system(image)
+    unit = units.unit(image.header)
+    table = _table(_completed(image, measured), _words(image, system), unit)
     record = {
         "label": image.label,
         "name": image.name,
         "sources": len(table),
         "gain": image.gain,
+        "unit": unit,
+        "is_calibrated": units.counts(image.header) is None,
         "zero_point": image.zero_point,
         "blank_pixels": int(image.bad.sum()),
         "saturated_pixels": int(image.saturated.sum()),
@@ -51,7 +54,7 @@ def make_catalogue(image: Image, measured: Arrays, facts: Mapping[str, Any], thr
     table.meta |= {
         "software": f"TOM Nightshift, SEP {sep.__version__}",
         "threshold": f"{threshold:g} times the noise of the background",
-        "coordinates": f"ICRS, from {system}" if image.wcs else system,
+        "coordinates": f"ICRS, from {system}" if image.wcs and not system.startswith("ICRS") else system,
         "flux_errors": _errors(image),
         "magnitudes": _magnitudes(image),
         "ccds": [record],
@@ -114,7 +117,7 @@ def summary(table: Table) -> dict[str, str]:
     if limit := complete_to(ccds, 0.9) or complete_to(ccds, 0.5):
         part = "90 %" if complete_to(ccds, 0.9) else "50 %"
         zero = ccds[0]["zero_point"]
-        faint = f"magnitude {zero - 2.5 * np.log10(limit):.1f}" if zero else f"{limit:,.0f} counts"
+        faint = f"magnitude {zero - 2.5 * np.log10(limit):.1f}" if zero else _light(limit, ccds[0]["unit"])
         facts["Completeness"] = f"{part} at {faint}, by artificial stars"
     if len(table):
         facts["Flagged"] = f"{np.mean(table['flags'] > 0):.0%}"
@@ -177,29 +180,34 @@ def _written(values: NDArray[Any], column: Column) -> NDArray[Any]:
         return np.where(values == 0, 0, np.rint(values / step) * step).astype(np.float32)
 
 
+def _system(image: Image) -> str:
+    if image.wcs:
+        return headers.system(image.header, image.wcs)
+    if headers.NO_COORDINATES in image.warnings:
+        return "no coordinates in the header"
+    return "none: those in the header cannot be used"
+
+
+def _light(amount: float, unit: str) -> str:
+    return f"{amount:,.0f} counts" if unit in (units.ADU, "ct") else f"{amount:,.4g} {unit}"
+
+
 def _words(image: Image, system: str) -> dict[str, str]:
     return {"coordinates": f"from {system}", "errors": _errors(image), "magnitudes": _magnitudes(image)}
 
 
 def _errors(image: Image) -> str:
-    return "sky noise and photon noise" if image.gain else "sky noise only, as the header has no gain"
+    if image.gain:
+        return "sky noise and photon noise"
+    if units.counts(image.header) is None:
+        return "sky noise only, as the image is not in counts"
+    return "sky noise only, as the header has no gain"
 
 
 def _magnitudes(image: Image) -> str:
     if image.zero_point is None:
         return "instrumental: -2.5 log10(flux)"
     return f"{image.zero_point:g} - 2.5 log10(flux), zero point from {image.zero_point_keyword}"
-
-
-def _unit(image: Image) -> str:
-    given = str(image.header.get("BUNIT", "")).strip().lower()
-    return (
-        "electron"
-        if given.startswith(("e-", "electron"))
-        else "ct"
-        if given.startswith(("ct", "count"))
-        else "adu"
-    )
 
 
 def _scale(image: Image) -> float | None:

@@ -18,6 +18,8 @@ from astropy.io.fits import Header
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales, wcs_to_celestial_frame
 
+from tom_nightshift.astro.science import units
+
 GAIN_KEYWORDS = ("EGAIN", "CCDGAIN", "GAIN")
 """Electrons per ADU. EGAIN first: where both stand, GAIN is often a camera's setting and not a gain."""
 
@@ -42,6 +44,18 @@ PLATE_KEYWORDS = (
     "EMULSION",
 )
 PLATE_SURVEYS = re.compile(r"\b(DSS\d?|POSS|SERC|UKST|AAO-?SES|SuperCOSMOS|APM|plate)", re.IGNORECASE)
+
+NO_COORDINATES = "the header has no sky coordinates (WCS): RA and Dec are missing"
+"""Said of a header that does not speak of the sky."""
+
+COARSEST = 0.5
+"""Degrees a pixel beyond which a scale is not believed: an all-sky camera of 400 pixels has that. What stands
+there instead is usually the 1 degree that the standard assumes where no scale is given."""
+
+WIDEST = 360.0
+"""Degrees along an image's side: there is no more sky."""
+
+_OF_THE_LIBRARY = re.compile(r"ERROR \d+ in \w+\(\) at line \d+ of file \S+?:(\s|$)")
 
 _one_at_a_time = threading.RLock()
 
@@ -70,14 +84,15 @@ def number(header: Header, keywords: Iterable[str], sane: tuple[float, float]) -
 def gain(header: Header) -> float | None:
     """How many electrons one count stands for, or None where the header does not say.
 
-    Images in electrons have 1; images in counts a second have the electrons of the whole exposure per unit.
+    Images in electrons have 1; images in counts a second have the electrons of the whole exposure per unit;
+    images in anything else (MJy/sr) have none, whatever GAIN stands there: it was that of the raw frames.
     """
-    units = str(header.get("BUNIT", "")).strip().lower()
-    per_count = 1.0 if units.startswith(("e-", "electron", "e/")) else None
-    if per_count is None:
-        found = number(header, GAIN_KEYWORDS, SANE_GAIN)
-        per_count = found[0] if found else None
-    if per_count is None or not re.search(r"/\s*s|s-1|s\*\*-1", units):
+    unit = units.counts(header)
+    if unit is None:
+        return None
+    found = (1.0, "BUNIT") if unit.startswith("electron") else number(header, GAIN_KEYWORDS, SANE_GAIN)
+    per_count = found[0] if found else None
+    if per_count is None or not unit.endswith("/ s"):
         return per_count
     exposure = number(header, ("EXPTIME", "EXPOSURE"), (1e-6, 1e7))
     return per_count * exposure[0] if exposure else None
@@ -101,16 +116,13 @@ def celestial(header: Header, hdus: Any = None) -> tuple[WCS | None, str]:
     :returns: the celestial WCS and no words; or None and a sentence that says why there is none
     """
     if not str(header.get("CTYPE1", "")).strip():
-        return None, "the header has no sky coordinates (WCS): RA and Dec are missing"
+        return None, NO_COORDINATES
     try:
         with quiet():
             return _sound(WCS(header, fobj=hdus)), ""
     except Exception as error:  # noqa: BLE001 - astropy and wcslib raise a dozen kinds, down to bare ValueError and KeyError
-        words = " ".join(str(error).split())[:120]
-        return (
-            None,
-            f"the sky coordinates (WCS) in the header cannot be used ({words}): RA and Dec are missing",
-        )
+        words = f"the sky coordinates (WCS) in the header cannot be used ({_reason(error)})"
+        return None, f"{words}: RA and Dec are missing"
 
 
 def system(header: Header, wcs: WCS) -> str:
@@ -153,6 +165,12 @@ def _real(header: Header, keyword: str) -> float | None:
     return float(value)
 
 
+def _reason(error: Exception) -> str:
+    """What the library says, without where in its source code it says so."""
+    words = " ".join(_OF_THE_LIBRARY.sub(" ", str(error)).split())
+    return words.rstrip(".:")[:120] or type(error).__name__
+
+
 def _sound(wcs: WCS) -> WCS:
     """Give the celestial part if it can really be used; raise ValueError if not."""
     if not wcs.has_celestial:
@@ -163,4 +181,7 @@ def _sound(wcs: WCS) -> WCS:
     there = sky.all_pix2world([sky.wcs.crpix], 1)[0]
     if not all(map(math.isfinite, (*scales, *there))) or min(scales) <= 0:
         raise ValueError("they lead to no place on the sky")
+    widest = max(scale * side for scale, side in zip(scales, sky.pixel_shape or (0, 0), strict=True))
+    if max(scales) > COARSEST or widest > WIDEST:
+        raise ValueError(f"a pixel would be {max(scales):.3g} degrees wide, and the image {widest:.3g}")
     return sky

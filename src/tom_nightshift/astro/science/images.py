@@ -35,6 +35,9 @@ MASKS = ("BPM", "MASK")
 """Extensions in which every pixel that is not zero marks a bad one (BANZAI, CCDData)."""
 
 
+TOO_LARGE = "numbers beyond 1e30 were taken for blank pixels, which they stand for in many files"
+"""Said of an image that has some."""
+
 FILLED = 1e30
 """No camera counts so far: numbers beyond stand for blank pixels in files that do without NaN."""
 
@@ -48,7 +51,8 @@ class Image:
     """One picture of the sky; arrays have shape (y, x)."""
 
     data: NDArray[np.float32]
-    """Counts (ADU unless the header says otherwise), native byte order; what is blank is 0 and in `bad`."""
+    """Light in the unit that BUNIT names (counts, ADU, where it is silent), native byte order; what is
+    blank is 0 and in `bad`."""
 
     bad: NDArray[np.bool_]
     """Blank pixels (NaN, infinite, beyond 1e30) and those a BPM or MASK extension marks."""
@@ -116,14 +120,23 @@ def images(file: BinaryIO, name: str) -> Iterator[Image]:
         all_blank = True
         for position, index in enumerate(pictures, 1):
             image = _read(hdus, index, position, len(pictures), name)
-            all_blank = all_blank and image.blank
+            all_blank, too_large = all_blank and image.blank, TOO_LARGE in image.warnings
             if len(pictures) > 1 or not image.blank:
                 yield image
             del image, hdus[index].data  # or the file object keeps every image it has read
         if all_blank:
-            raise TaskError(
-                f"{name} is blank: every pixel is NaN or marked as bad, so there is nothing to see in it"
-            )
+            raise _nothing_in(name, too_large=too_large)
+
+
+def _nothing_in(name: str, *, too_large: bool) -> TaskError:
+    if too_large:
+        return TaskError(
+            f"no pixel of {name} can be used: {TOO_LARGE}; divide the image by a large number and upload it "
+            "again"
+        )
+    return TaskError(
+        f"{name} is blank: every pixel is NaN or marked as bad, so there is nothing to see in it"
+    )
 
 
 @contextmanager
@@ -139,7 +152,7 @@ def _opened(file: BinaryIO, name: str) -> Iterator[fits.HDUList]:
         stack.callback(hdus.close)
         _refuse_what_is_cut_short(hdus, source, name)
         if not _pictures(hdus):
-            raise NoImage("no image in this file, nothing to extract" + _what_there_is(hdus))
+            raise NoImage(_why_no_image(hdus))
         yield hdus
 
 
@@ -239,9 +252,16 @@ def _sides(hdu: Any) -> list[int]:
     return [side for side in reversed(hdu.shape) if side != 1]
 
 
-def _what_there_is(hdus: fits.HDUList) -> str:
+def _why_no_image(hdus: fits.HDUList) -> str:
+    for hdu in hdus:
+        if _sides(hdu) and len(hdu.shape) == 2 and 1 in hdu.shape:
+            return (
+                f"the image in this file is one pixel wide ({hdu.shape[1]} × {hdu.shape[0]} pixels), nothing "
+                "to extract"
+            )
     cubes = [" × ".join(map(str, sides)) for sides in map(_sides, hdus) if len(sides) > 2]
-    return f" (a cube of {cubes[0]} pixels is not an image)" if cubes else ""
+    there = f" (a cube of {cubes[0]} pixels is not an image)" if cubes else ""
+    return f"no image in this file, nothing to extract{there}"
 
 
 def _read(hdus: fits.HDUList, index: int, position: int, total: int, name: str) -> Image:
@@ -250,6 +270,7 @@ def _read(hdus: fits.HDUList, index: int, position: int, total: int, name: str) 
     empty = _blank_value(hdu.header)
     raw = _pixels(hdu, f"{label} of {name}" if total == 1 else f"{label} in {name}")
     known = np.abs(raw) < FILLED  # which is false for NaN, too
+    too_large = TOO_LARGE if bool(np.isfinite(raw[~known]).any()) else ""
     if empty is not None:
         known &= raw != empty
     data = np.ascontiguousarray(np.where(known, raw, 0), dtype=np.float32)
@@ -272,7 +293,7 @@ def _read(hdus: fits.HDUList, index: int, position: int, total: int, name: str) 
         number=position,
         label=label,
         name=hdu.name if hdu.name != "PRIMARY" else "",
-        warnings=tuple(filter(None, (words, no_wcs))),
+        warnings=tuple(filter(None, (words, no_wcs, too_large))),
     )
 
 

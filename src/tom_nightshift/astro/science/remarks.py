@@ -26,11 +26,14 @@ def remarks(table: Table) -> list[str]:
     ccds: Sequence[Facts] = table.meta["ccds"]
     said: list[str] = []
     for ask in (
+        _sameness,
         _linearity,
         _crowding,
         _flagged,
         _errors,
         _gain,
+        _calibration,
+        _photon_noise,
         _zero_point,
         _masked,
         _coordinates,
@@ -60,6 +63,12 @@ def complete_to(ccds: Sequence[Facts], part: float) -> float | None:
     low = int(below[-1])
     step = (part - fraction[low]) / (fraction[low + 1] - fraction[low])
     return float(flux[low] * (flux[low + 1] / flux[low]) ** step)
+
+
+def _sameness(ccds: Sequence[Facts], table: Table) -> list[str]:
+    values = {facts["every_pixel"] for facts in ccds if facts["every_pixel"] is not None}
+    words = "Every pixel has the same value{where}" + (f", {min(values):g}." if len(values) == 1 else ".")
+    return _some(ccds, lambda f: f["every_pixel"] is not None, words)
 
 
 def _linearity(ccds: Sequence[Facts], table: Table) -> list[str]:
@@ -109,9 +118,31 @@ def _errors(ccds: Sequence[Facts], table: Table) -> list[str]:
 
 
 def _gain(ccds: Sequence[Facts], table: Table) -> list[str]:
-    return _some(
-        ccds, lambda f: f["gain"] is None, "No gain in the header{where}: the errors hold sky noise only."
-    )
+    words = "No gain in the header{where}: the errors hold sky noise only."
+    return _some(ccds, lambda f: f["gain"] is None and not f["is_calibrated"], words)
+
+
+def _calibration(ccds: Sequence[Facts], table: Table) -> list[str]:
+    """The unit is quoted as the header has it, braces and all."""
+    units = sorted({facts["unit"] for facts in ccds if facts["is_calibrated"]})
+    names = " and ".join(units).replace("{", "{{").replace("}", "}}")
+    words = f"The image is in {names} and not in counts{{where}}: a gain does not apply, the errors hold sky "
+    words += "noise only, and light is the sum of the pixels' values."
+    return _some(ccds, lambda f: f["is_calibrated"], words)
+
+
+def _photon_noise(ccds: Sequence[Facts], table: Table) -> list[str]:
+    """Whatever is detected stands out of the sky's noise: errors as large as the light come from the gain."""
+    gains = [facts["gain"] for facts in ccds if facts["gain"]]
+    if not gains or len(gains) < len(ccds) or not len(table):
+        return []
+    light, error = np.asarray(table["flux_kron"]), np.asarray(table["flux_kron_error"])
+    if (light > error).any():
+        return []
+    return [
+        f"By the gain in the header ({gains[0]:g} electrons per count) the photon noise of every source is "
+        "larger than its light: either the gain or the unit of the image is wrong, and so are the errors."
+    ]
 
 
 def _zero_point(ccds: Sequence[Facts], table: Table) -> list[str]:

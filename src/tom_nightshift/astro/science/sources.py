@@ -43,7 +43,8 @@ def find_sources(
     say = report or (lambda done, total, words: None)
     say(BACKGROUND, STEPS, "measuring the background")
     if image.mask.all() or not _has_contrast(image):
-        return make_catalogue(image, _nothing(), _facts(None, None, None), threshold)
+        facts = _facts(None, None, None) | {"every_pixel": _same_everywhere(image)}
+        return make_catalogue(image, _nothing(), facts, threshold)
     sky = measure_sky(image.data, image.mask)
     if not sky.typical_noise > 0:
         return make_catalogue(image, _nothing(), _facts(sky, None, None), threshold)
@@ -77,6 +78,12 @@ def _has_contrast(image: Image) -> bool:
     return min(image.data.shape) >= 8 and bool(known.min() < known.max())
 
 
+def _same_everywhere(image: Image) -> float | None:
+    """The value that all pixels have that are known; None if they differ."""
+    known = image.data[~image.mask]
+    return _rounded(float(known[0])) if known.size and known.min() == known.max() else None
+
+
 def _measured(image: Image, found: Detections) -> dict[str, NDArray[Any]]:
     covered = found.segments > 0
     mostly_sky = np.mean(covered | image.mask) < 0.9
@@ -108,6 +115,7 @@ def _facts(sky: Sky | None, width: float | None, trial: Trial | None) -> dict[st
         "background": _rounded(sky.typical_level if sky else None),
         "noise": _rounded(sky.typical_noise if sky else None),
         "seeing": _rounded(width),
+        "every_pixel": None,
         "error_factor": _rounded(trial.error_factor() if trial else None),
         "light_in_kron": _rounded(trial.light_kept() if trial else None),
         "artificial_stars": trial and _counts(trial),

@@ -46,13 +46,18 @@ def _table(whole: Table, ccds: int) -> dict[str, Any]:
     names = [name for name in SHOWN if name in whole.colnames and (name != "ccd" or ccds > 1)]
     flux = np.nan_to_num(np.asarray(whole["flux_kron"], dtype=float), nan=-np.inf)
     brightest = whole[np.argsort(-flux, kind="stable")[:ROWS]]
-    is_part = len(brightest) < len(whole)
     return {
         "columns": [_column(whole, name) for name in names],
         "rows": [[_plain(row[name]) for name in names] for row in brightest],
         "total": len(whole),
-        "caption": f"The {len(brightest)} brightest" if is_part else "All sources, brightest first",
+        "caption": _caption(len(brightest), len(whole)),
     }
+
+
+def _caption(shown: int, total: int) -> str:
+    if shown < total:
+        return f"The {shown} brightest of {counted(total, 'source')}"
+    return "All sources, brightest first"
 
 
 def _column(whole: Table, name: str) -> dict[str, str]:

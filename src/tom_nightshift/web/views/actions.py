@@ -54,7 +54,7 @@ def again(request: HttpRequest, job_id: int) -> HttpResponse:
             bytes(found.message),
             owner=request.user,
             origin=found.pk,
-            subject=found.subject,
+            subject=found.subject_or_none,
         )
     except ArgumentsRefused as refusal:
         messages.error(request, f"It cannot be run again: {refusal}", fail_silently=True)

@@ -100,7 +100,7 @@ def _find(user: Any, wanted: Wanted) -> JobQuerySet:
         found = access.visible_jobs(user)
     if wanted.show:
         found = found.filter(state__in=SHOWS[wanted.show][1])
-    return found.select_related("owner").defer("message", "result", "saved", "stages").newest_first()
+    return found.select_related("owner").defer("message", "saved", "stages").newest_first()
 
 
 def _around(request: HttpRequest, wanted: Wanted, found: Page[Job]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def take_up(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
 
 def _list(request: HttpRequest, pk: int) -> dict[str, Any]:
     found = access.visible_jobs(request.user).on_target(pk).select_related("owner").newest_first()
-    newest: list[Job] = list(found.defer("message", "result", "saved", "stages")[: NEWEST + 1])
+    newest: list[Job] = list(found.defer("message", "saved", "stages")[: NEWEST + 1])
     shown = newest[:NEWEST]
     return {
         "live": Live([Part("list", rows(shown, request.user, subjects=False))], pace(shown)),
