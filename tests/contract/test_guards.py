@@ -162,6 +162,14 @@ def test_the_soonest_is_claimed_first_and_not_the_oldest(rows):
         assert [row[0] for row in moves.claim(sql, "me", ["default"], 1)] == [ready.pk]
 
 
+@pytest.mark.parametrize("paused", [False, True])
+def test_no_hold_is_wrong_of_what_does_not_wait(rows, paused):
+    Job.objects.filter(state=State.WAITING).delete()
+    Queue.objects.create(name="default", paused=paused)
+    with own_sql() as sql:
+        assert not holding.is_wrong(sql)
+
+
 def test_what_another_task_is_parked_for_stays_parked(rows):
     assert changed_by(lambda sql: moves.release_parked(sql, ["another"])) == set()
 
