@@ -154,6 +154,22 @@ def test_no_claim_takes_what_is_ready_though_its_queue_is_paused(rows):
     assert changed_by(lambda sql: moves.claim(sql, "me", ["default"], 9)) == set()
 
 
+def test_the_soonest_is_claimed_first_and_not_the_oldest(rows):
+    ready = Job.objects.get(state=State.WAITING, hold="")
+    ready.pk, ready.message_id, ready.priority = None, uuid.uuid4(), -1
+    ready.save(force_insert=True)
+    with own_sql() as sql:
+        assert [row[0] for row in moves.claim(sql, "me", ["default"], 1)] == [ready.pk]
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_no_hold_is_wrong_of_what_does_not_wait(rows, paused):
+    Job.objects.filter(state=State.WAITING).delete()
+    Queue.objects.create(name="default", paused=paused)
+    with own_sql() as sql:
+        assert not holding.is_wrong(sql)
+
+
 def test_what_another_task_is_parked_for_stays_parked(rows):
     assert changed_by(lambda sql: moves.release_parked(sql, ["another"])) == set()
 
@@ -198,6 +214,7 @@ def test_what_is_asked_counts_the_rows_that_it_is_about(rows):
             Job.objects.filter(state=State.RUNNING).values_list("id", flat=True)
         )
         assert moves.held_by(sql, "v") == []
+        assert {row[0] for row in rescue.orphans(sql)} == {row[0] for row in moves.held_by(sql, "w")}
         assert moves.seconds_until_due(sql) <= 0
         assert moves.anything_ready(sql, ["default"])
 

@@ -228,6 +228,32 @@ def test_a_job_whose_web_process_died_in_the_request_is_lost_after_its_time(job,
     assert job.state == State.LOST
 
 
+def test_an_orphan_that_must_not_run_twice_is_lost(job, step_clock):
+    Worker.objects.all().delete()
+    step_clock(61)
+    assert return_orphans(LOST) == 1
+    assert outcomes(job) == ["lost"]
+    assert job.state == State.LOST
+
+
+def test_of_two_that_died_together_for_the_last_time_none_is_set_aside(broker, job, dead):
+    message = actor(lambda: None, actor_name="neighbour", broker=broker).send()
+    with own_sql() as sql:
+        claimed(sql, worker=dead.name)
+    Job.objects.update(losses=2)
+    assert rescue_as("me") == 2
+    assert {one.state for one in (job_of(message), Job.objects.get(pk=job.pk))} == {State.WAITING}
+
+
+def test_what_was_asked_to_stop_is_stopped_though_its_worker_was_told_to_end(job, dead):
+    with own_sql() as sql:
+        dead.leave(sql)
+    Job.objects.update(stop_requested=True)
+    assert rescue_as("me", LOST) == 1
+    assert outcomes(job) == ["lost"]
+    assert job.state == State.STOPPED
+
+
 def test_a_job_that_was_asked_to_stop_is_stopped_where_its_web_process_died(job, step_clock):
     Job.objects.update(worker=rescue.IN_THE_REQUEST, stop_requested=True)
     step_clock(3601)

@@ -149,9 +149,9 @@ class LivesOfJobs(Stage):
         for stage in stages:
             self.do("urge", self.deeds.urge(hand, stage, None if stage == max(stages) else 10.0))
 
-    @precondition(lambda self: self.may_expire())
     @rule(seconds=st.sampled_from([0.0, 61.3]))
     def expire(self, seconds: float) -> None:
+        self.one_that_may_expire()
         clock.step(seconds)
         self.do("expire", self.deeds.expire())
 
@@ -325,9 +325,9 @@ class LivesOfJobs(Stage):
         deeds = [self.deeds.pause(queue, "ann"), self.deeds.claim(self.claimer(one), 2)]
         self.do_both("pause and claim", *(reversed(deeds) if claims_first else deeds))
 
-    @precondition(lambda self: self.may_expire())
     @rule(one=which, claims_first=st.booleans())
     def an_expiry_meets_a_claim(self, one: int, claims_first: bool) -> None:
+        self.one_that_may_expire()
         clock.step(61.3)
         deeds = [self.deeds.expire(), self.deeds.claim(self.claimer(one), 2)]
         self.do_both("expiry and claim", *(reversed(deeds) if claims_first else deeds))

@@ -234,10 +234,11 @@ class Stage(RuleBasedStateMachine):
         self.do("turn", self.deeds.turn(worker, 100))
         return next((again for again in worker.in_hand if again.token[0] == hand.token[0]), None)
 
-    def may_expire(self) -> bool:
-        return any(
-            job.state == State.WAITING and job.expires_at is not None for job in self.world.jobs.values()
-        )
+    def one_that_may_expire(self) -> None:
+        """See that one waits that is of use for a time only."""
+        waiting = (job for job in self.world.jobs.values() if job.state == State.WAITING)
+        if all(job.expires_at is None for job in waiting):
+            self.ask_for("plain", of_use=40)
 
     def held_by_their_queues(self) -> list[OneJob]:
         """Jobs that nothing but their queues may keep waiting."""
