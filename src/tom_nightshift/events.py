@@ -244,8 +244,8 @@ INSUFFICIENT_PRIVILEGE = "42501"
 REFUSALS = ("28", "3D", "53")
 """Classes of PostgreSQL's codes: authorization, no such database, too few resources."""
 
-COMES_AND_GOES = ("the database system is", "terminating connection")
-"""As a server says that starts, recovers or ends."""
+COMES_AND_GOES = ("the database system is", "terminating connection", "not currently accepting")
+"""As a server says that starts, recovers or ends, or is closed to all for a while."""
 
 
 def _other_tables(error: BaseException) -> str:
