@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tests.support.jobs import ended, log_of, running
-from tom_nightshift import TaskError, progress, result, say, step, warn
+from tests.support.jobs import ended, log_of, reached, running
+from tom_nightshift import Later, TaskError, progress, result, say, step, warn
 from tom_nightshift.ledger import capture, storable
 from tom_nightshift.ledger.outcomes import WORDS_LENGTH
 from tom_nightshift.ledger.secrets import MASK
 from tom_nightshift.models import Attempt, Job, Log
-from tom_nightshift.states import State
+from tom_nightshift.states import Hold, State
 
 logger = logging.getLogger("myapp.tasks")
 
@@ -130,3 +130,13 @@ def test_half_a_secret_is_not_left_where_a_text_is_cut(task):
 def test_a_title_given_with_the_call_is_masked_too(task):
     message = task.send_with_options(args=("s3cr3t", "succeeds"), title="t" * 196 + "s3cr3t")
     assert "s3" not in ended(message).title
+
+
+def test_what_a_job_waits_for_is_said_without_it(broker):
+    def wait(token):
+        raise Later(600, f"waiting for {token}")
+
+    with running(broker):
+        job = reached(dramatiq.actor(broker=broker)(wait).send("s3cr3t"), hold=Hold.UNTIL)
+    assert job.error == f"waiting for {MASK}"
+    assert [text for _, text in stored(job) if "s3cr3t" in text] == []

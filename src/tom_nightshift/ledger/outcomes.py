@@ -232,7 +232,7 @@ def _write_last_progress(sql: Sql, attempt: Attempt) -> None:
 
 def _put_back(attempt: Attempt, why: BaseException) -> Outcome:
     if isinstance(why, Later):
-        return _later(why)
+        return _later(why, attempt.secrets)
     if isinstance(why, ProcessDied):
         return lost(
             attempt.losses, attempt.terms.on_lost, str(why), alone=True, stop_requested=attempt.stop_requested
@@ -242,8 +242,8 @@ def _put_back(attempt: Attempt, why: BaseException) -> Outcome:
     return hand_back()
 
 
-def _later(later: Later) -> Outcome:
-    words = storable.text(later, WORDS_LENGTH)
+def _later(later: Later, secrets: Secrets) -> Outcome:
+    words = storable.text(secrets.mask(storable.text(later)), WORDS_LENGTH)
     return Outcome(State.WAITING, "later", words, Hold.UNTIL, seconds_until(later), charge="snoozes")
 
 
