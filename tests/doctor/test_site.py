@@ -116,9 +116,9 @@ def test_middleware_that_was_taken_out(our_broker):
 
 
 def test_a_task_that_is_bound_to_another_broker(our_broker, monkeypatch):
-    module = types.ModuleType("elsewhere")
+    module = types.ModuleType("tom_nightshift.elsewhere")
     module.task = actor(lambda: None, actor_name="stray", broker=StubBroker())  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "elsewhere", module)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
     assert "stray" in by_name(tasks.go_to_our_broker())["task-of-another-broker"].what
 
 

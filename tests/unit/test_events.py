@@ -24,6 +24,11 @@ class FromTheDriver(Exception):
         ("server closed the connection unexpectedly", None, "does not answer"),
         ("database is locked", None, "does not answer"),
         (f"{CONNECTING}FATAL:  the database system is starting up", None, "does not answer"),
+        (
+            f'{CONNECTING}FATAL:  database "tom" is not currently accepting connections',
+            None,
+            "does not answer",
+        ),
         ("terminating connection due to administrator command", "57P01", "does not answer"),
         (f'{CONNECTING}FATAL:  password authentication failed for user "tom"', None, "answers, but refuses"),
         (f'{CONNECTING}FATAL:  database "nowhere" does not exist', None, "answers, but refuses"),

@@ -79,10 +79,12 @@ def _broken_modules() -> Iterator[Finding]:
 
 
 def _declared() -> Iterator[Actor[Any, Any]]:
-    """Every task that a loaded module has; by its type, so that nothing lazy is woken."""
+    """Every task that a loaded module of an app has; by its type, so that nothing lazy is woken."""
+    inside = tuple(f"{app.name}." for app in apps.get_app_configs())
     found = {
         id(value): value
-        for module in list(sys.modules.values())
+        for name, module in list(sys.modules.items())
+        if f"{name}.".startswith(inside)
         for value in list(getattr(module, "__dict__", {}).values())
         if issubclass(type(value), Actor)
     }
