@@ -234,8 +234,8 @@ def test_in_a_paused_queue_it_waits_for_both(broker, declare, step_clock):
         step_clock(61)
         broker.dispatcher.bell.ring_here()
         job = reached(message, state=State.WAITING, hold=Hold.PAUSED)
-    assert words.sentence(job) == "Waiting: its queue is paused."
-    assert words.badge(job).text == "waiting: its queue is paused"
+    assert words.sentence(job) == "Waiting: staff have paused jobs like this one; it begins once they let it."
+    assert words.badge(job).text == "waiting: paused by staff"
 
 
 class TestInline:

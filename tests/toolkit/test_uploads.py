@@ -190,7 +190,7 @@ def test_without_a_worker_an_image_waits_and_says_why(logged_in, target, extract
         said = upload(logged_in, target, name="a.fits", content=b"x", data_type="fits_file")
     job = Job.objects.get()
     assert job.state == "waiting"
-    words = "a.fits waits to be searched for sources: no worker is running"
+    words = "a.fits waits to be searched for sources: background jobs are not being run"
     assert f'<a href="/nightshift/jobs/{job.pk}/">{words}</a>' in said
 
 

@@ -76,7 +76,7 @@ def test_pages_bear_an_owner_and_a_kind_of_subject_that_are_gone(as_, make_job, 
     [
         ({"state": "waiting"}, "Waiting to start on this server."),
         ({"state": "waiting", "hold": "parked"}, "It cannot start: no worker here knows this task."),
-        ({"state": "waiting", "hold": "paused"}, "Waiting: its queue is paused."),
+        ({"state": "waiting", "hold": "paused"}, "Waiting: staff have paused jobs like this one"),
         ({"state": "waiting", "hold": "until", "reason": "later", "error": "waiting for ATLAS",
           "run_at": NOON},
          "Waiting for ATLAS, next look 2099-01-01 12:00 UTC."),
@@ -111,9 +111,9 @@ def test_a_job_that_waits_for_its_next_try_says_why_and_when(as_, make_job):
     assert "ATLAS does not answer" in page
 
 
-def test_my_jobs_says_that_a_queue_is_paused(as_, make_job):
+def test_my_jobs_says_that_a_job_is_paused(as_, make_job):
     make_job("waiting", hold="paused")
-    assert "waiting: its queue is paused" in as_("owner").get("/nightshift/").content.decode()
+    assert "waiting: paused by staff" in as_("owner").get("/nightshift/").content.decode()
 
 
 def test_looks_that_put_a_job_off_are_no_tries(as_, make_job):
@@ -190,7 +190,7 @@ def test_lists_say_why_a_job_waits_while_no_worker_is_alive(as_, make_job, targe
     for fields in ({}, {}, {"hold": "paused"}):
         make_job("waiting", target_id=target.pk, **fields)
     make_job(target_id=target.pk)
-    words = "No background worker is running"
+    words = "Background jobs are not being run"
     owner = as_("owner")
     for path in ("/nightshift/", f"/nightshift/targets/{target.pk}/"):
         with testing.waiting():

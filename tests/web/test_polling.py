@@ -150,6 +150,6 @@ def test_without_a_worker_it_says_so_and_tells_staff_what_to_start(as_, make_job
     with testing.waiting():
         owner = as_("owner").get(job.get_absolute_url()).content.decode()
         boss = as_("boss").get(job.get_absolute_url()).content.decode()
-    assert "No background worker is running" in owner
+    assert "Background jobs are not being run" in owner
     assert "manage.py" not in owner
     assert "./manage.py nightshift" in boss

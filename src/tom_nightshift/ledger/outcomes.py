@@ -128,7 +128,7 @@ def lost(losses: int, on_lost: str, how: str, *, alone: bool, stop_requested: bo
     if alone and losses + 1 >= get_settings().max_losses:
         words = f"set aside: it crashed the worker {losses + 1} times{how and f' ({how})'}"
         return Outcome(State.FAILED, "poison", words, charge="losses")
-    return Outcome(State.WAITING, "worker died", how or "its worker died while it ran", charge="losses")
+    return Outcome(State.WAITING, "worker died", how or "the process that ran it died", charge="losses")
 
 
 def forced(attempt: Attempt) -> Outcome:

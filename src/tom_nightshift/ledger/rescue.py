@@ -83,11 +83,11 @@ def return_missing(sql: Sql, tasks: Mapping[moves.Token, str], on_lost: OnLost) 
 MOST_RETURNS = 3
 """How often a job is put back because its end was lost; after that, it would run for ever."""
 
-NO_THREAD = "no thread of its worker ran it"
-NO_WORKER = "its worker was gone"
+NO_THREAD = "nothing ran it any more"
+NO_WORKER = "the process that ran it was gone"
 NO_REQUEST = "the web process died while it ran"
 
-DIED = "its worker died while it ran"
+DIED = "the process that ran it died"
 
 IN_THE_REQUEST = "in the request"
 """What stands for a worker in the row of a job that runs where it was asked for."""
@@ -120,7 +120,7 @@ def _forget(dead: Neighbour, jobs: int) -> None:
 def _left_behind(sql: Sql, token: moves.Token, on_lost: str) -> None:
     """Its worker was told to end, and ended before it: charged to nobody."""
     if on_lost == "lost":
-        _lost(sql, token, "its worker was told to end while it ran")
+        _lost(sql, token, "the process that ran it was told to end")
     else:
         _uncharged(sql, token)
 

@@ -109,9 +109,9 @@ def require_file(product: DataProduct) -> None:
         raise TaskError("this data product has no file")
     if not product.data.storage.exists(product.data.name):
         raise TaskError(
-            f"the file {product.get_file_name()} is not there for the worker that tried to read it: either "
-            "it was deleted, or the web server and the worker do not share the folder for uploads "
-            "(MEDIA_ROOT); ask whoever runs this site"
+            f"the file {product.get_file_name()} is not there where background jobs run: either it was "
+            "deleted, or that place and the web server do not share the folder for uploads (MEDIA_ROOT); ask "
+            "whoever runs this site"
         )
 
 

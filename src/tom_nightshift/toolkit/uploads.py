@@ -119,7 +119,7 @@ def _say_where(job_id: int) -> None:
 def _say_that_it_waits(name: str, job_id: int) -> None:
     request = _page()
     if request is not None:
-        words = f"{name} waits to be searched for sources: no worker is running"
+        words = f"{name} waits to be searched for sources: background jobs are not being run"
         messages.warning(request, _link(job_id, words))
     _warn_staff("No worker is running.")
 

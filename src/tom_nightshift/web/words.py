@@ -1,4 +1,4 @@
-"""A job in the reader's words: astronomers read these, so no queue, no lease, no broker.
+"""A job in the reader's words: astronomers read these, so no queue, no lease, no broker, no attempt.
 
 Times are UTC.
 """
@@ -15,8 +15,7 @@ from tom_nightshift.ledger.ending import Stage
 from tom_nightshift.models import Attempt, Job
 from tom_nightshift.states import Hold, State
 
-NO_WORKER = "No background worker is running at the moment, so it has to wait; nothing is lost."
-NO_WORKER_STAFF = "Start one with"
+NO_WORKER = "Background jobs are not being run at the moment, so it has to wait; nothing is lost."
 LATER = "later"
 """The reason of a job that its task put off."""
 
@@ -56,7 +55,7 @@ def badge(job: Job) -> Badge:
     if state == State.WAITING and job.hold == Hold.PARKED:
         return Badge("cannot start", "text-bg-warning")
     if state == State.WAITING and job.hold == Hold.PAUSED:
-        return Badge("waiting: its queue is paused", "text-bg-secondary")
+        return Badge("waiting: paused by staff", "text-bg-secondary")
     if state == State.WAITING and job.reason == LATER:
         return Badge("waiting", "text-bg-secondary")
     if state == State.WAITING and job.attempt:
@@ -187,7 +186,7 @@ def _waiting(job: Job) -> str:
     if job.hold == Hold.PARKED:
         return "It cannot start: no worker here knows this task."
     if job.hold == Hold.PAUSED:
-        return "Waiting: its queue is paused."
+        return "Waiting: staff have paused jobs like this one; it begins once they let it."
     if job.reason == LATER:
         return _put_off(job)
     if job.hold == Hold.UNTIL and job.run_at is not None and job.run_at > timezone.now():
