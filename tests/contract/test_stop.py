@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.jobs import actor, claimed, ended, job_of, own_sql, reached, running
 from tests.support.rivals import race
-from tom_nightshift import checkpoint, progress
+from tom_nightshift import Later, checkpoint, progress
 from tom_nightshift.ledger import moves, reporter
 from tom_nightshift.states import Hold, State
 
@@ -76,6 +76,25 @@ def test_a_job_that_fails_when_a_stop_was_asked_is_not_tried_again(broker):
         gate.set()
         job = ended(message)
     assert (job.state, job.attempt) == (State.STOPPED, 1)
+    tried = job.attempts.get()
+    assert (tried.outcome, tried.error) == ("stopped", "ValueError")
+
+
+def test_a_job_that_puts_itself_off_when_a_stop_was_asked_is_stopped(broker):
+    gate = threading.Event()
+
+    def task():
+        gate.wait(10)
+        raise Later(600, "waiting for ATLAS")
+
+    task = actor(task, broker=broker)
+    with running(broker):
+        message = task.send()
+        stop(reached(message, state=State.RUNNING).id)
+        gate.set()
+        job = ended(message)
+    assert (job.state, job.snoozes) == (State.STOPPED, 0)
+    assert job.attempts.get().outcome == "stopped"
 
 
 def test_a_final_job_cannot_be_stopped_nor_one_that_is_not_there(task):

@@ -140,6 +140,8 @@ class OneJob:
             self._take(last_words)
         if end.state == State.WAITING and self.stop_requested:
             self._finish(State.STOPPED, "stopped", now)
+            if end.recorded != "lost":
+                self.attempts[number] = State.STOPPED
         elif end.state == State.WAITING:
             self._wait_again(end, now)
         else:

@@ -103,7 +103,7 @@ def wait_again(
             [reason, error, message, *token],
         )
     )
-    return waits or finish(sql, token, State.STOPPED, reason="stopped", error="stopped", result=None)
+    return waits or _stopped_instead(sql, token)
 
 
 def stop(sql: Sql, job_id: int, by: str) -> State | None:
@@ -249,6 +249,18 @@ def held_by(sql: Sql, worker: str) -> list[Row]:
         "WHERE state = 'running' AND worker = %s ORDER BY id",
         [worker],
     )
+
+
+def _stopped_instead(sql: Sql, token: Token) -> bool:
+    """What was to run again was stopped: its last attempt is not to be read as one that has a next."""
+    if not finish(sql, token, State.STOPPED, reason="stopped", error="stopped", result=None):
+        return False
+    sql.run(
+        "UPDATE tom_nightshift_attempt SET outcome = 'stopped' "
+        "WHERE job_id = %s AND number = %s AND outcome IN ('retried', 'returned', 'later')",
+        token,
+    )
+    return True
 
 
 def _is_there_any(sql: Sql, condition: str, params: Sequence[Any] = ()) -> bool:
