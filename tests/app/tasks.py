@@ -116,7 +116,7 @@ def wait_alone(file: str) -> str:
     if looks == 1:
         raise Later(0.1, "waiting for ATLAS")
     if looks == 2:
-        raise Busy("too busy")
+        raise RuntimeError("it did not answer") from Busy("too busy")
     return str(asked.value)
 
 

@@ -47,6 +47,16 @@ def seconds_to_wait(attempt: Attempt, actor: Actor[Any, Any] | None, asked: floa
     return min(max(wait, _retry_after(error)), LONGEST)
 
 
+def with_causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, what caused it, what caused that, and so on."""
+    one: BaseException | None = error
+    for _ in range(MOST_CAUSES):
+        if one is None:
+            return
+        yield one
+        one = one.__cause__
+
+
 def _by_function(attempt: Attempt, backoff: Any, error: BaseException, asked: float) -> float:
     """A function that fails must not cost the job its retry."""
     try:
@@ -61,16 +71,7 @@ def _by_function(attempt: Attempt, backoff: Any, error: BaseException, asked: fl
 
 def _retry_after(error: BaseException) -> float:
     """Seconds that an error, or one that caused it, asks to wait; 0 where none does."""
-    return max((_asked_by(one) for one in _with_causes(error)), default=0.0)
-
-
-def _with_causes(error: BaseException) -> Iterator[BaseException]:
-    one: BaseException | None = error
-    for _ in range(MOST_CAUSES):
-        if one is None:
-            return
-        yield one
-        one = one.__cause__
+    return max((_asked_by(one) for one in with_causes(error)), default=0.0)
 
 
 def _asked_by(error: BaseException) -> float:

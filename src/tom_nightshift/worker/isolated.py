@@ -61,7 +61,7 @@ def _run(assignment: Assignment, attempt: Attempt) -> Ended:
         returned = guard.in_frame(attempt, fn, assignment.args, assignment.kwargs)
     except BaseException as error:  # noqa: BLE001 - it ends the attempt in the worker, whatever it is
         _end(attempt)
-        return Ended(Said.of(attempt), raised=error, traceback=traceback_of(error))
+        return Ended.by(error, Said.of(attempt), traceback_of(error))
     _end(attempt)
     return Ended(Said.of(attempt), returned)
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from dramatiq.middleware import CurrentMessage
@@ -21,6 +22,7 @@ from tom_nightshift.ledger import storable
 from tom_nightshift.ledger.attempt import Attempt, Reports
 from tom_nightshift.ledger.logbuffer import LogBuffer
 from tom_nightshift.ledger.options import Terms
+from tom_nightshift.ledger.retrying import with_causes
 from tom_nightshift.ledger.secrets import Secrets
 
 ASK = "stop"
@@ -131,7 +133,16 @@ class Ended:
     said: Said
     returned: Any = None
     raised: BaseException | None = None
+    causes: tuple[BaseException, ...] = ()
+    """What caused what was raised, what caused that, and so on: no error keeps it when it is pickled."""
+
     traceback: str = field(default="", repr=False)
+
+    @classmethod
+    def by(cls, error: BaseException, said: Said, traceback: str) -> Ended:
+        """It raised this."""
+        raised, *causes = with_causes(error)
+        return cls(said, raised=raised, causes=tuple(causes), traceback=traceback)
 
     def pass_on(self, attempt: Attempt) -> None:
         """Say the rest for the attempt that waits in the worker."""
@@ -144,9 +155,11 @@ class Ended:
         Raises:
             BaseException: what it raised.
         """
-        if self.raised is not None:
-            raise self.raised
-        return self.returned
+        if self.raised is None:
+            return self.returned
+        for effect, cause in pairwise((self.raised, *self.causes)):
+            effect.__cause__ = cause
+        raise self.raised
 
 
 def _snapshot(reports: Reports) -> Reports:
@@ -160,16 +173,25 @@ def _snapshot(reports: Reports) -> Reports:
 
 def packed(ended: Ended) -> bytes:
     """As it can travel: an error whose class cannot goes by its name, a value that cannot stays behind."""
+    problem = _problem_with(ended)
+    return pickle.dumps(_portable(ended, problem) if problem else ended)
+
+
+def _problem_with(travelling: Any) -> str:
+    """Why it cannot travel; empty: it can."""
     try:
-        encoded = pickle.dumps(ended)
-        pickle.loads(encoded)  # noqa: S301 - our own; some can be written and not read
+        pickle.loads(pickle.dumps(travelling))  # noqa: S301 - our own; some can be written and not read
     except Exception as problem:  # noqa: BLE001 - whatever an author's class does when it is pickled
-        return pickle.dumps(_portable(ended, events.first_line(problem)))
-    return encoded
+        return events.first_line(problem)
+    return ""
 
 
 def _portable(ended: Ended, problem: str) -> Ended:
     if ended.raised is not None:
-        return replace(ended, raised=Unportable(type(ended.raised).__name__, storable.text(ended.raised)))
+        raised, *causes = (
+            Unportable(type(error).__name__, storable.text(error)) if _problem_with(error) else error
+            for error in (ended.raised, *ended.causes)
+        )
+        return replace(ended, raised=raised, causes=tuple(causes))
     warning = f"the return value could not be kept: {problem}"
     return replace(ended, returned=None, said=replace(ended.said, warnings=[*ended.said.warnings, warning]))
