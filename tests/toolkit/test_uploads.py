@@ -9,8 +9,8 @@ from guardian.shortcuts import assign_perm, get_groups_with_perms
 from rest_framework.test import APIClient
 from tom_dataproducts.models import DataProduct, PhotometryReducedDatum
 
-from tests.toolkit.conftest import PHOTOMETRY, STOCK, make_product, make_target, upload
-from tom_nightshift import testing
+from tests.toolkit.conftest import M13, PHOTOMETRY, STOCK, make_product, make_target, upload
+from tom_nightshift import modes, testing
 from tom_nightshift.models import Job
 from tom_nightshift.toolkit import processors, uploads
 
@@ -211,6 +211,33 @@ def test_groups_get_their_rights_though_they_are_given_after_the_job_was_asked_f
     with testing.waiting():
         upload(logged_in, target, groups=[team])
         testing.drain()
+    for point in PhotometryReducedDatum.objects.all():
+        assert list(get_groups_with_perms(point)) == [team]
+        assert pi.has_perm("tom_dataproducts.view_photometryreduceddatum", point)
+
+
+@pytest.mark.parametrize("mode", ["eager", "off"])
+def test_groups_get_their_rights_where_jobs_run_at_once(
+    logged_in, target, large, extracting, by_object, pi, team, mode
+):
+    """There the job is over before the view gives the groups theirs."""
+    with modes.use(mode):
+        upload(
+            logged_in, target, name="a.fits", content=M13.read_bytes(), data_type="fits_file", groups=[team]
+        )
+    image, *made = DataProduct.objects.order_by("pk")
+    assert made
+    for product in made:
+        assert list(get_groups_with_perms(product)) == list(get_groups_with_perms(image)) == [team]
+        assert pi.has_perm("tom_dataproducts.delete_dataproduct", product)
+
+
+def test_groups_get_their_rights_on_data_that_were_read_at_once(
+    logged_in, target, large, by_object, pi, team
+):
+    with modes.use("eager"):
+        upload(logged_in, target, groups=[team])
+    assert points() == 3
     for point in PhotometryReducedDatum.objects.all():
         assert list(get_groups_with_perms(point)) == [team]
         assert pi.has_perm("tom_dataproducts.view_photometryreduceddatum", point)

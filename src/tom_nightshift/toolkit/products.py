@@ -154,6 +154,17 @@ def save_made(
     return made
 
 
+def pass_rights_on(dataproduct_id: int, owner_id: int | None) -> None:
+    """Let whoever holds rights on a product by now have them on what was read and made from it, too."""
+    product = DataProduct.objects.filter(pk=dataproduct_id).first()
+    if product is None or rights.follow_the_target():
+        return
+    with transaction.atomic(using=router.db_for_write(DataProduct)):
+        rights.grant_data(product, owner_id)
+        for made in DataProduct.objects.filter(product_id__startswith=_identity(product, "")):
+            rights.grant_product(made, product, owner_id)
+
+
 def as_wide_as_shown(png: bytes) -> bytes:
     """Add margins to a picture until it is as wide as TOM Toolkit wants thumbnails: it draws others anew."""
     width = django_setting("THUMBNAIL_DEFAULT_SIZE", (200, 200))[0]
@@ -217,7 +228,7 @@ def _hold(parent: DataProduct) -> None:
 
 
 def _save(parent: DataProduct, file: Made, name: str, shelf: _Shelf) -> DataProduct:
-    identity = f"nightshift:{parent.pk}:{file.question}"
+    identity = _identity(parent, file.question)
     product = DataProduct.objects.filter(product_id=identity).first()
     if product is None:
         return DataProduct.objects.create(
@@ -233,6 +244,10 @@ def _save(parent: DataProduct, file: Made, name: str, shelf: _Shelf) -> DataProd
     fresh = {"data": name, "target_id": parent.target_id, "modified": timezone.now()}
     DataProduct.objects.filter(pk=product.pk).update(**fresh)
     return get(product.pk)
+
+
+def _identity(parent: DataProduct, question: str) -> str:
+    return f"nightshift:{parent.pk}:{question}"
 
 
 def _set_thumbnail(parent: DataProduct, name: str, shelf: _Shelf) -> None:

@@ -18,9 +18,9 @@ from tom_nightshift.ledger import presence
 from tom_nightshift.ledger.session import Sql, jobs_alias
 from tom_nightshift.ledger.speaking import current_job
 from tom_nightshift.models import Job
-from tom_nightshift.toolkit import extraction
+from tom_nightshift.toolkit import extraction, products
 from tom_nightshift.toolkit.tasks import process_upload
-from tom_nightshift.web.request import begin_after_view, current_request
+from tom_nightshift.web.request import begin_after_view, current_request, do_after_view
 
 SMALL_ONES_AT_ONCE = ("photometry", "spectroscopy")
 """Types that TOM Toolkit reads, or refuses with an error, in milliseconds while they are small."""
@@ -78,9 +78,11 @@ def ask(task: Actor[Any, Any], product: Any, title: str, *, owner: Any = None, *
         args=(product.pk,), kwargs=arguments, delay=delay, subject=product, owner=owner, title=title
     )
     rows = Job.objects.using(jobs_alias()).filter(message_id=message.message_id)
-    job_id = int(rows.values_list("pk", flat=True).get())
+    job_id, owner_id = rows.values_list("pk", "owner_id").get()
     begin_after_view(job_id)
-    return job_id
+    if modes.runs_here():  # it is over, and the groups have their rights only once the view is done
+        do_after_view(lambda: products.pass_rights_on(product.pk, owner_id))
+    return int(job_id)
 
 
 def _is_small(product: Any, data_type: str) -> bool:

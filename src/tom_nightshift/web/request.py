@@ -16,8 +16,11 @@ from tom_nightshift import events
 from tom_nightshift.ledger import asking, bell, moves
 from tom_nightshift.ledger.session import callers_transaction
 
+Deed = Callable[[], None]
+
 _request: ContextVar[HttpRequest | None] = ContextVar("nightshift_request", default=None)
 _held: ContextVar[list[int] | None] = ContextVar("nightshift_held_until_view_is_done", default=None)
+_afterwards: ContextVar[list[Deed] | None] = ContextVar("nightshift_done_once_view_is_done", default=None)
 
 
 class RequestMiddleware:
@@ -32,16 +35,19 @@ class RequestMiddleware:
         tokens = (
             _request.set(request),
             _held.set([]),
+            _afterwards.set([]),
             asking.asker.set(lambda: getattr(request, "user", None)),
         )
         try:
             response = self.get_response(request)
             _let_begin(_held.get() or [])
+            _do(_afterwards.get() or [])
             return response
         finally:
             _request.reset(tokens[0])
             _held.reset(tokens[1])
-            asking.asker.reset(tokens[2])
+            _afterwards.reset(tokens[2])
+            asking.asker.reset(tokens[3])
 
 
 def current_request() -> HttpRequest | None:
@@ -62,6 +68,13 @@ def begin_after_view(job_id: int) -> bool:
     return held is not None
 
 
+def do_after_view(deed: Deed) -> None:
+    """Do something once the view is done; outside a request nothing comes after, and nothing is done."""
+    afterwards = _afterwards.get()
+    if afterwards is not None:
+        afterwards.append(deed)
+
+
 def _let_begin(job_ids: list[int]) -> None:
     if not job_ids:
         return
@@ -71,6 +84,14 @@ def _let_begin(job_ids: list[int]) -> None:
             bell.ring_on_commit()
     except DatabaseError as error:  # their delay releases them
         events.registration_refused(f"jobs {job_ids} begin a little later: {events.first_line(error)}")
+
+
+def _do(deeds: list[Deed]) -> None:
+    for deed in deeds:
+        try:
+            deed()
+        except DatabaseError as error:  # what the view did is done: its answer stands
+            events.registration_refused(f"after a view: {events.first_line(error)}")
 
 
 def user_of(request: HttpRequest | None) -> Any:
