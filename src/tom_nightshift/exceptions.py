@@ -6,6 +6,7 @@
     ├── SettingsRefused            a key of NIGHTSHIFT is unknown or has a value that cannot be used
     ├── OptionRefused              a task was declared with options that contradict one another
     ├── ArgumentsRefused           the arguments of a call do not fit the task, or cannot be stored
+    ├── WaitRefused                waiting for a result that this very transaction keeps from coming
     ├── StopRequested              raised in a task by progress() and checkpoint(): somebody asked it to stop
     ├── ProcessDied                the process that ran one job alone has died
     ├── Unportable                 stands for an error that could not leave that process
@@ -40,6 +41,10 @@ class OptionRefused(NightshiftError):
 
 class ArgumentsRefused(NightshiftError):
     """The arguments of a call do not fit the task, or cannot be stored."""
+
+
+class WaitRefused(NightshiftError):
+    """``get_result(block=True)`` in a transaction that itself keeps the result from coming."""
 
 
 class StopRequested(NightshiftError):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dramatiq
 from dramatiq.middleware import AgeLimit, Callbacks, CurrentMessage, Middleware, Pipelines, Retries
+from dramatiq.results import Results
 
 from tom_nightshift import modes
 from tom_nightshift.broker.broker import DatabaseBroker
+from tom_nightshift.broker.results import DatabaseResults
 from tom_nightshift.ledger.hooks import JobHooks
 from tom_nightshift.worker.connections import TaskConnections
 from tom_nightshift.worker.housekeeping import Housekeeping
@@ -25,9 +27,15 @@ def middleware() -> list[Middleware]:
         AgeLimit(),
         Callbacks(),
         Pipelines(),
+        _results(),
         Retries(max_retries=0),  # decides before JobHooks looks; a task says if it wants more attempts
         TaskConnections(),  # next to the task: its transaction is ended before anything else happens
     ]
+
+
+def _results() -> Results:
+    """So that a message can be asked for its result, of every task that does not say store_results=False."""
+    return Results(backend=DatabaseResults(), store_results=True)  # type: ignore[no-untyped-call]
 
 
 def install_broker() -> DatabaseBroker:

@@ -1,4 +1,4 @@
-"""A secret that a task was called with stands in its message and nowhere else."""
+"""A secret that a task was called with stands in its message and nowhere else, unless the task returns it."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ logger = logging.getLogger("myapp.tasks")
 
 KEPT = "message"
 """The one column that has it: the task needs it."""
+
+RETURNED = "returned"
+"""Beside what pages show of a result: what the caller gets for whom the task returned it."""
 
 MARK = "§"
 """In no word of ours."""
@@ -75,6 +78,8 @@ def stored(job: Job) -> Iterator[tuple[str, str]]:
 def texts(value) -> Iterator[str]:
     if isinstance(value, dict):
         for key, inner in value.items():
+            if key == RETURNED:
+                continue
             yield str(key)
             yield from texts(inner)
     elif isinstance(value, list):

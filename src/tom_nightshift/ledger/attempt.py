@@ -113,6 +113,9 @@ class Attempt:
     """The thread that runs it, once it has begun."""
 
     value: Any = None
+    not_kept: str = ""
+    """Why what it returned is not kept, for the caller who asks for it."""
+
     exception: BaseException | None = None
     traceback: str = ""
     retry: Retry | None = None

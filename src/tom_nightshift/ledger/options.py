@@ -46,6 +46,9 @@ class Terms:
     cpu_time: float = 0.0
     """Seconds; 0: as much as it wants."""
 
+    keeps_result: bool = True
+    """What it returns can be asked for, and is shown."""
+
 
 def terms_of(broker: Broker, message: Any, default_limit: float) -> Terms:
     """The terms of a message's task, as this process knows it.
@@ -61,6 +64,7 @@ def terms_of(broker: Broker, message: Any, default_limit: float) -> Terms:
         isolated=option(broker, task, "isolation", None) == "process",
         memory=option(broker, task, "memory", 0),
         cpu_time=option(broker, task, "cpu_time", 0.0),
+        keeps_result=message.options.get("store_results", option(broker, task, "store_results", True)),
     )
 
 

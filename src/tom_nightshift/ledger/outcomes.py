@@ -164,16 +164,24 @@ def write_bare(sql: Sql, attempt: Attempt, outcome: Outcome, problem: str) -> bo
     missing.
     """
     words = f"{outcome.words} (the rest of what it said could not be stored: {problem})".strip()
-    return move(sql, attempt.token, replace(outcome, words=storable.text(words, WORDS_LENGTH)), None)
+    done = outcome.state in (State.SUCCEEDED, State.WARNED) and attempt.value is not None
+    result = storable.as_json({"not_kept": "what it returned could not be stored"}) if done else None
+    return move(sql, attempt.token, replace(outcome, words=storable.text(words, WORDS_LENGTH)), result)
 
 
 def result_json(attempt: Attempt) -> str | None:
-    """What the page shows of the result. A value that cannot be kept becomes a warning, never a failure."""
+    """The result: what pages show of it, and what the caller gets where that is something else. A value that
+    cannot be kept becomes a warning, never a failure.
+    """
     value = _kept_value(attempt)
-    if value is None and not attempt.made and not attempt.warnings:
+    if value is None and not (attempt.made or attempt.warnings or attempt.not_kept):
         return None
-    shown = {"value": value, "made": attempt.made, "warnings": attempt.warnings}
-    return storable.as_json(attempt.secrets.mask_all(shown))
+    result = attempt.secrets.mask_all({"value": value, "made": attempt.made, "warnings": attempt.warnings})
+    if attempt.not_kept:
+        result["not_kept"] = attempt.not_kept
+    elif result["value"] != value:
+        result["returned"] = value  # for get_result alone: no page reads it
+    return storable.as_json(result)
 
 
 def in_words(error: BaseException, secrets: Secrets = NONE) -> str:
@@ -272,13 +280,21 @@ def _retried(attempt: Attempt, retry: Retry) -> Outcome:
 
 def _kept_value(attempt: Attempt) -> Any:
     """The return value if it can be kept; else a warning, once, and None from then on."""
+    if attempt.value is None:
+        return None
+    if not attempt.terms.keeps_result:
+        return _drop(attempt, "its task keeps no result (store_results=False)")
     try:
         size = len(storable.as_json(attempt.value).encode())
     except (TypeError, ValueError) as error:
-        attempt.warnings.append(f"the return value could not be kept: {events.first_line(error)}")
-        attempt.value = None
-        return None
-    if size > get_settings().result_bytes:
-        attempt.warnings.append(f"the return value of {size:,} bytes was too large to be kept")
-        attempt.value = None
-    return attempt.value
+        problem = f"the return value could not be kept: {events.first_line(error)}"
+    else:
+        if size <= get_settings().result_bytes:
+            return attempt.value
+        problem = f"the return value of {size:,} bytes was too large to be kept"
+    attempt.warnings.append(problem)
+    return _drop(attempt, problem)
+
+
+def _drop(attempt: Attempt, why: str) -> None:
+    attempt.value, attempt.not_kept = None, why
