@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.apps import apps
+from django.core.management.commands import flush
 from django.db import connection
 
 from tests import databases
@@ -52,8 +54,14 @@ def _is_a_tom() -> bool:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> Iterator[None]:
-    """Once the test database is made, let the processes that tests start find it."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv(databases.NAME, str(connection.settings_dict["NAME"]))
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Once the test database is made, let the processes that tests start find it, and empty it quickly."""
+    from tests.support import emptying  # which needs the apps
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(databases.NAME, str(connection.settings_dict["NAME"]))
+        if not _is_a_tom():
+            with django_db_blocker.unblock():
+                emptying.Flush.remember()
+            patch.setattr(flush, "Command", emptying.Flush)
         yield

@@ -26,6 +26,7 @@ from tools import processes, servers, venv
 
 PAGE = venv.ROOT / "docs" / "explain" / "faults.md"
 TABLE, SEED, KILLS = "NIGHTSHIFT_CHAOS_TABLE", "NIGHTSHIFT_CHAOS_SEED", "NIGHTSHIFT_CHAOS_KILLS"
+LONG = {"NIGHTSHIFT_CHAOS": "long", "NIGHTSHIFT_TEST_DISK": "real"}
 
 TOP = """# What faults have done to it
 
@@ -57,7 +58,7 @@ def main(words: Sequence[str]) -> int:
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="nightshift-", ignore_cleanup_errors=True) as folder:
         table = Path(os.environ.get(TABLE) or Path(folder) / "table")
-        failed = _suffer(words, {"NIGHTSHIFT_CHAOS": "long", SEED: seed, TABLE: str(table), "TMPDIR": folder})
+        failed = _suffer(words, {**LONG, SEED: seed, TABLE: str(table), "TMPDIR": folder})
         _write_page(table, words, seed)
     return failed
 

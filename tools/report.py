@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 
 WIDTH = 100
@@ -25,13 +26,28 @@ class Outcome:
 
 @dataclass
 class Report:
-    """Collects outcomes and gaps; its last lines name every gap, so that none is overlooked."""
+    """Collects outcomes and gaps; its last lines name every gap, so that none is overlooked.
+
+    Several threads may report at once.
+    """
 
     outcomes: list[Outcome] = field(default_factory=list)
     gaps: dict[str, str] = field(default_factory=dict)
+    _speaking: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, outcome: Outcome) -> None:
+    def begin(self, title: str) -> None:
+        """Say that a step has begun."""
+        self._say(f"begun   {title}")
+
+    def add(self, outcome: Outcome, printed: str) -> bool:
+        """Show all that a step has printed, and how it went; whether it passed."""
         self.outcomes.append(outcome)
+        self._say(f"{heading(outcome.title)}\n{printed.rstrip()}\n{outcome}")
+        return outcome.passed
+
+    def _say(self, words: str) -> None:
+        with self._speaking:
+            print(words, flush=True)
 
     def not_tested(self, what: str, why: str) -> None:
         self.gaps[what] = why

@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from tools import processes
 POSTGRES = "NIGHTSHIFT_TEST_POSTGRES"
 CHROMIUM = "NIGHTSHIFT_TEST_CHROMIUM"
 UNPRIVILEGED = ("postgres", "nobody")
+_installing = threading.Lock()
 
 
 class Missing(Exception):
@@ -201,11 +203,12 @@ def _owner() -> tuple[int, int]:
 
 
 def _found_or_installed(find: Callable[[], Path | None], packages: Sequence[str], otherwise: str) -> Path:
-    if found := find():
-        return found
-    _install(packages, otherwise)
-    if found := find():
-        return found
+    with _installing:  # one at a time, and who waited finds what the other brought
+        if found := find():
+            return found
+        _install(packages, otherwise)
+        if found := find():
+            return found
     raise Missing(f"apt-get installed {' '.join(packages)}, and its programs are not where they should be")
 
 

@@ -3,8 +3,8 @@
     python3 -m tools.test           everything
     python3 -m tools.test lint      style, types, floors
 
-Servers, browsers and other Pythons: see `tools/servers.py` and `tools/pythons.py`. Two lanes run at once; the
-second one's output is kept until the end.
+Servers, browsers and other Pythons: see `tools/servers.py` and `tools/pythons.py`. What is run falls into
+tracks, of which several run at once; what a step prints is shown when it has ended.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from tools import processes, pythons, servers, venv
-from tools.report import Outcome, Report, heading
+from tools.report import Outcome, Report
 
-NO_TESTS_FOUND = 5  # pytest's exit code
 MAIN, PY312, PY313 = (venv.LEGS[name] for name in ("main", "py312", "py313"))
 
 IN_A_TOM = "tom and not browser"
 PLAIN = "not e2e and not tom and not browser"
 ON_SQLITE = f"{PLAIN} and not postgres"
 PROCESSES = "e2e and not tom and not browser"
+PROCESSES_ON_SQLITE = f"{PROCESSES} and not postgres"
 ENGINE = {"DJANGO_SETTINGS_MODULE": "tests.settings", "NIGHTSHIFT_TEST_DB": "sqlite"}
 TOM = {"DJANGO_SETTINGS_MODULE": "tests.settings_tom", "NIGHTSHIFT_TEST_DB": "sqlite"}
 # TOM Toolkit's own warnings are not ours to mend.
 MILD = ("-W", "ignore::DeprecationWarning", "-W", "ignore::PendingDeprecationWarning")
-# Neither the database nor the server matters to these, and they have run by then.
+# Neither the database nor the server matters to these: on SQLite they run too.
 ONCE_IS_ENOUGH = ("--ignore=tests/unit", "--ignore=tests/astro", "--ignore=docs", "--ignore=README.md")
+REAL = ("--timeout=180",)
+FAULTS, NO_FAULTS = ("tests/chaos",), ("--ignore=tests/chaos",)
 WITHOUT_SCIENCE = ("--ignore=tests/astro", "--ignore=tests/e2e", "--ignore=tests/chaos")
 
 
@@ -64,131 +64,147 @@ def scratch() -> Iterator[None]:
 
 
 def only_lint(report: Report) -> None:
-    if prepare(MAIN, Lane(report)):
-        lint(Lane(report))
+    if prepare(MAIN, report):
+        lint(report)
 
 
 def everything(report: Report) -> None:
-    if not prepare(MAIN, Lane(report)):
+    if not prepare(MAIN, report):
         return
-    with tempfile.TemporaryFile() as kept:
-        beside = threading.Thread(target=second_lane, args=(Lane(report, kept),))
-        beside.start()
+    if (version := venv.version(MAIN)) != MAIN.python:
+        report.not_tested(f"Python {MAIN.python}", f"not found; the main leg ran on {version}")
+    with ThreadPoolExecutor(LANES) as lanes:
+        running = [lanes.submit(track, report) for track in TRACKS]
         try:
-            first_lane(Lane(report))
+            for track in as_completed(running):
+                track.result()
         except BaseException:
-            processes.end_all()  # or the other lane would be waited for
+            lanes.shutdown(wait=False, cancel_futures=True)
+            processes.end_all()  # or the other lanes would be waited for
             raise
-        finally:
-            beside.join()
-        kept.seek(0)
-        print(kept.read().decode(errors="replace"), flush=True)
 
 
 # --- What is run -----------------------------------------------------------------------------------
 
 
-def first_lane(lane: Lane) -> None:
-    if (version := venv.version(MAIN)) != MAIN.python:
-        lane.report.not_tested(f"Python {MAIN.python}", f"not found; the main leg ran on {version}")
-    lint(lane)
-    lane.pytest("Engine on SQLite", MAIN, ON_SQLITE, ENGINE)
-    lane.pytest("Real processes on SQLite", MAIN, f"{PROCESSES} and not postgres", ENGINE, "--timeout=180")
-    on_postgres(lane)
-    in_a_browser(lane)
+def in_a_browser(report: Report) -> None:
+    try:
+        site = ENGINE | {servers.CHROMIUM: servers.chromium()}
+        pytest(report, "In a browser", MAIN, "browser", site, "--timeout=900")
+    except servers.Missing as problem:
+        report.not_tested("The pages in a browser", str(problem))
 
 
-def second_lane(lane: Lane) -> None:
-    """What takes about as long as the first lane and needs nothing of it but the main leg's packages."""
-    lane.pytest("In a whole TOM", MAIN, f"{IN_A_TOM} and not e2e", TOM, *MILD)
-    lane.pytest("Sites that tom_setup makes", MAIN, f"{IN_A_TOM} and e2e", TOM, *MILD, "--timeout=180")
-    other_pythons(lane)
+def processes_on_sqlite(report: Report) -> None:
+    pytest(report, "Real processes on SQLite", MAIN, PROCESSES_ON_SQLITE, ENGINE, *REAL, *NO_FAULTS)
 
 
-def lint(lane: Lane) -> None:
-    lane.run("Style: ruff", [MAIN.bin / "ruff", "check", "."])
-    lane.run("Format: ruff", [MAIN.bin / "ruff", "format", "--check", "."])
-    lane.run("Floors: import-linter", [MAIN.bin / "lint-imports"])
-    lane.run("Types: mypy", [MAIN.bin / "mypy"])
+def faults_on_sqlite(report: Report) -> None:
+    pytest(report, "Real faults on SQLite", MAIN, PROCESSES_ON_SQLITE, ENGINE, *REAL, *FAULTS)
 
 
-def on_postgres(lane: Lane) -> None:
+def engine_on_sqlite(report: Report) -> None:
+    pytest(report, "Engine on SQLite", MAIN, ON_SQLITE, ENGINE)
+
+
+def processes_on_postgres(report: Report) -> None:
+    on_postgres(report, "Real processes on PostgreSQL", PROCESSES, *REAL, *NO_FAULTS)
+
+
+def faults_on_postgres(report: Report) -> None:
+    on_postgres(report, "Real faults on PostgreSQL", PROCESSES, *REAL, *FAULTS)
+
+
+def engine_on_postgres(report: Report) -> None:
+    on_postgres(report, "Engine on PostgreSQL", PLAIN, *ONCE_IS_ENOUGH)
+
+
+def on_postgres(report: Report, title: str, marks: str, *options: str) -> None:
     try:
         with servers.postgres() as address:
             site = ENGINE | {"NIGHTSHIFT_TEST_DB": "postgres", servers.POSTGRES: address}
-            lane.pytest("Engine on PostgreSQL", MAIN, PLAIN, site, *ONCE_IS_ENOUGH)
-            lane.pytest("Real processes on PostgreSQL", MAIN, PROCESSES, site, "--timeout=180")
+            pytest(report, title, MAIN, marks, site, *options)
     except servers.Missing as problem:
-        lane.report.not_tested("PostgreSQL", str(problem))
+        report.not_tested(title, str(problem))
 
 
-def in_a_browser(lane: Lane) -> None:
-    try:
-        site = ENGINE | {servers.CHROMIUM: servers.chromium()}
-        lane.pytest("In a browser", MAIN, "browser", site, "--timeout=600")
-    except servers.Missing as problem:
-        lane.report.not_tested("The pages in a browser", str(problem))
+def in_a_tom(report: Report) -> None:
+    pytest(report, "In a whole TOM", MAIN, f"{IN_A_TOM} and not e2e", TOM, *MILD)
 
 
-def other_pythons(lane: Lane) -> None:
-    if found(PY312, lane) and prepare(PY312, lane):
-        lane.pytest("Python 3.12: engine", PY312, ON_SQLITE, ENGINE)
-        lane.pytest("Python 3.12: in a whole TOM", PY312, f"{IN_A_TOM} and not e2e", TOM, *MILD)
-    if found(PY313, lane) and prepare(PY313, lane):
-        lane.pytest("Python 3.13, newest Django: engine", PY313, ON_SQLITE, ENGINE, *WITHOUT_SCIENCE)
+def sites_that_tom_setup_makes(report: Report) -> None:
+    pytest(report, "Sites that tom_setup makes", MAIN, f"{IN_A_TOM} and e2e", TOM, *MILD, *REAL)
 
 
-def found(leg: venv.Leg, lane: Lane) -> bool:
+def python_312(report: Report) -> None:
+    if found(PY312, report) and prepare(PY312, report):
+        pytest(report, "Python 3.12: engine", PY312, ON_SQLITE, ENGINE)
+        pytest(report, "Python 3.12: in a whole TOM", PY312, f"{IN_A_TOM} and not e2e", TOM, *MILD)
+
+
+def python_313(report: Report) -> None:
+    if found(PY313, report) and prepare(PY313, report):
+        pytest(report, "Python 3.13, newest Django: engine", PY313, ON_SQLITE, ENGINE, *WITHOUT_SCIENCE)
+
+
+def lint(report: Report) -> None:
+    run(report, "Style: ruff", [MAIN.bin / "ruff", "check", "."])
+    run(report, "Format: ruff", [MAIN.bin / "ruff", "format", "--check", "."])
+    run(report, "Floors: import-linter", [MAIN.bin / "lint-imports"])
+    run(report, "Types: mypy", [MAIN.bin / "mypy"])
+
+
+def found(leg: venv.Leg, report: Report) -> bool:
     assert leg.python
     if pythons.find(leg.python):
         return True
-    lane.report.not_tested(f"Python {leg.python} ({leg.requirements})", "not found on PATH or in pyenv")
+    report.not_tested(f"Python {leg.python} ({leg.requirements})", "not found on PATH or in pyenv")
     return False
 
 
-def prepare(leg: venv.Leg, lane: Lane) -> bool:
-    return lane.run(f"Packages of {leg.requirements}", [sys.executable, "-m", "tools.venv", leg.name])
+LANES = 4
+"""So many tracks at once, on two cores already: most of them wait for most of their time."""
 
+TRACKS = (
+    in_a_browser,
+    python_312,
+    faults_on_postgres,
+    sites_that_tom_setup_makes,
+    processes_on_postgres,
+    processes_on_sqlite,
+    engine_on_postgres,
+    faults_on_sqlite,
+    python_313,
+    engine_on_sqlite,
+    in_a_tom,
+    lint,
+)
+"""The longest first."""
 
 # --- How it is run ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Lane:
-    """Steps that follow one another; several lanes may run at once, then all but one keep their output."""
+def prepare(leg: venv.Leg, report: Report) -> bool:
+    return run(report, f"Packages of {leg.requirements}", [sys.executable, "-m", "tools.venv", leg.name])
 
-    report: Report
-    kept: IO[bytes] | None = None
 
-    def run(self, title: str, command: Sequence[str | Path], env: Mapping[str, str] = {}) -> bool:
-        """Run one step; whether it passed."""
-        self._say(heading(title))
-        began = time.monotonic()
-        code = processes.run(command, env, self.kept)
-        self._close(Outcome(title, code, time.monotonic() - began))
-        return code == 0
+def pytest(
+    report: Report, title: str, leg: venv.Leg, marks: str, env: Mapping[str, str], *options: str
+) -> None:
+    """Run the tests that carry the marks; finding none at all is a failure."""
+    program = [str(leg.bin / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    run(report, title, [*program, "-m", marks, *options], env)
 
-    def pytest(self, title: str, leg: venv.Leg, marks: str, env: Mapping[str, str], *options: str) -> None:
-        """Run the tests that carry the marks; finding none at all is a gap, not a success."""
-        self._say(heading(title))
-        began = time.monotonic()
-        pytest = [str(leg.bin / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        code = processes.run([*pytest, "-m", marks, *options], env, self.kept)
-        if code == NO_TESTS_FOUND:
-            self.report.not_tested(title, f'no test is marked "{marks}"')
-        else:
-            self._close(Outcome(title, code, time.monotonic() - began))
 
-    def _close(self, outcome: Outcome) -> None:
-        self.report.add(outcome)
-        self._say(str(outcome))
-
-    def _say(self, text: str) -> None:
-        if self.kept is None:
-            print(text, flush=True)
-        else:
-            self.kept.write(f"{text}\n".encode())
-            self.kept.flush()
+def run(report: Report, title: str, command: Sequence[str | Path], env: Mapping[str, str] = {}) -> bool:
+    """Run one step, and then show what it printed, in one piece; whether it passed."""
+    report.begin(title)
+    began = time.monotonic()
+    with tempfile.TemporaryFile() as output:
+        code = processes.run(command, env, output)
+        output.seek(0)
+        printed = output.read().decode(errors="replace")
+    return report.add(Outcome(title, code, time.monotonic() - began), printed)
 
 
 if __name__ == "__main__":

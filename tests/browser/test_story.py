@@ -30,7 +30,7 @@ def collab(chromium: Browser, demo: Demo) -> Page:
     return window(chromium, demo, "collab")
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_the_story(demo: Demo, pi: Page, collab: Page) -> None:
     """One test: each step goes on where the one before ended."""
     what_is_there_at_log_in(demo, pi)

@@ -17,7 +17,7 @@ def doctor(site, **settings):
     """Its findings by name, and its exit code."""
     done = subprocess.run(
         [*site.command("nightshift", "doctor", "--json")],
-        env=site.environment_with(settings), cwd=ROOT, capture_output=True, text=True, timeout=60,
+        env=site.environment_with(settings), cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert done.stdout, done.stderr
     return {one["name"]: one for one in json.loads(done.stdout)["findings"]}, done.returncode

@@ -40,8 +40,8 @@ def test_one_that_crashes_among_many_is_the_only_one_set_aside(site, tmp_path):
     bad = segfault.send(str(tmp_path / "bad"))
     good += [append.send(str(tmp_path / "good")) for _ in range(100)]
     with site.worker("--threads=8", MAX_LOSSES=3):
-        job = ended(bad, at_most=60)
-        wait_until(lambda: not Job.objects.open().exists(), at_most=60, what="the end of the others")
+        job = ended(bad, at_most=PATIENCE)
+        wait_until(lambda: not Job.objects.open().exists(), at_most=PATIENCE, what="the end of the others")
     assert (job.state, job.reason, job.losses) == (State.FAILED, "poison", 3)
     assert job.error == "set aside: it crashed the worker 3 times (a fault in a compiled library: SIGSEGV)"
     assert {job_of(one).state for one in good} == {State.SUCCEEDED}

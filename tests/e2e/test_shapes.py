@@ -17,6 +17,15 @@ from tom_nightshift.ledger import moves
 from tom_nightshift.models import Job, Worker
 from tom_nightshift.states import State
 
+SOON = {"HEARTBEAT": 0.5, "STOP_PATIENCE": 1}
+"""A stop is seen with a heartbeat, and goes on to its next stage after so many seconds."""
+
+
+@pytest.fixture(autouse=True)
+def stops_soon(site, settings):
+    """Whoever asks writes into the row when the next stage comes: by the settings of this process."""
+    settings.NIGHTSHIFT = {**settings.NIGHTSHIFT, **SOON}
+
 
 def stop(message):
     with own_sql() as sql:
@@ -42,7 +51,7 @@ def test_a_process_that_has_run_its_jobs_gives_way_and_loses_none(site, tmp_path
         for turn in (1, 2, 3):
             sent += [append.send(str(tmp_path / "done")) for _ in range(20)]
             worker.says("another takes its place: it has run", turn)
-        wait_until(lambda: not Job.objects.open().exists(), at_most=60, what="the end of all jobs")
+        wait_until(lambda: not Job.objects.open().exists(), at_most=PATIENCE, what="the end of all jobs")
     assert {(job_of(message).state, job_of(message).attempt) for message in sent} == {(State.SUCCEEDED, 1)}
     assert len((tmp_path / "done").read_text().splitlines()) == 60
 
@@ -136,7 +145,7 @@ def test_a_supervisor_that_was_suspended_itself_kills_nobody(site, gate):
 
 def test_stop_kills_a_process_of_its_own(site, gate):
     message = sleep_alone.send(str(gate.folder), 600.0)
-    with site.worker(STOP_PATIENCE=1):
+    with site.worker(**SOON):
         wait_until(gate.came, at_most=PATIENCE)
         stop(message)
         job = ended(message, at_most=PATIENCE)
@@ -146,7 +155,7 @@ def test_stop_kills_a_process_of_its_own(site, gate):
 def test_stop_interrupts_a_process_of_its_own(site, gate):
     """The same stages, there: a task in Python hears the second."""
     message = spin.send_with_options(args=(str(gate.folder),))
-    with site.worker(STOP_PATIENCE=1) as worker:
+    with site.worker(**SOON) as worker:
         wait_until(gate.came, at_most=PATIENCE)
         worker.kill_child()  # from now on it runs alone
         wait_until(lambda: len(gate.came()) == 2, at_most=PATIENCE, what="second attempt")
@@ -159,7 +168,7 @@ def test_stop_of_what_only_the_end_of_its_process_ends(site, gate, tmp_path):
     """It shares its process with another job: that one finishes first; others go to the next process."""
     stuck = sleep.send(str(gate.folder), 600.0)
     neighbour = pass_gate.send(str(gate.folder))
-    with site.worker("--threads=2", STOP_PATIENCE=1) as worker:
+    with site.worker("--threads=2", **SOON) as worker:
         wait_until(lambda: len(gate.came()) == 2, at_most=PATIENCE)
         stop(stuck)
         worker.says("does not end, not even when interrupted")
@@ -174,7 +183,7 @@ def test_stop_of_what_only_the_end_of_its_process_ends(site, gate, tmp_path):
 
 def test_a_time_limit_that_nothing_else_ends_ends_the_process(site, gate):
     message = sleep.send_with_options(args=(str(gate.folder), 600.0), time_limit=1000)
-    with site.worker("--threads=1", STOP_PATIENCE=1) as worker:
+    with site.worker("--threads=1", **SOON) as worker:
         job = ended(message, at_most=PATIENCE)
         worker.says(" is ready: ", 2)
     assert (job.state, job.reason, job.losses) == (State.FAILED, "time limit", 0)
@@ -182,7 +191,7 @@ def test_a_time_limit_that_nothing_else_ends_ends_the_process(site, gate):
 
 def test_a_stop_during_shutdown_counts(site, gate):
     message = spin.send(str(gate.folder))
-    with site.worker("--grace=60", STOP_PATIENCE=1) as worker:
+    with site.worker("--grace=60", **SOON) as worker:
         wait_until(gate.came, at_most=PATIENCE)
         worker.tell(signal.SIGTERM)
         worker.says("letting running jobs finish")

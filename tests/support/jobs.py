@@ -52,7 +52,7 @@ def job_of(message: Any) -> Job:
     return Job.objects.get(message_id=message.message_id)
 
 
-def ended(message: Any, *, at_most: float = 10.0) -> Job:
+def ended(message: Any, *, at_most: float = 30.0) -> Job:
     """The row of a message, once it is final."""
     return wait_until(
         lambda: _if(job_of(message), lambda job: job.is_final), at_most=at_most, what=f"end of {message}"

@@ -12,7 +12,7 @@ Found = TypeVar("Found")
 LOOK_AGAIN = 0.01
 
 
-def wait_until(condition: Callable[[], Found | None], *, at_most: float = 10.0, what: str = "") -> Found:
+def wait_until(condition: Callable[[], Found | None], *, at_most: float = 30.0, what: str = "") -> Found:
     """What the condition gives, once that is true.
 
     Raises:

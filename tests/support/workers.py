@@ -29,7 +29,7 @@ runpy.run_module("django", run_name="__main__", alter_sys=True)
 """
 """``python -m django``, that dies with the process that started it."""
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds that anything may take on a machine that is busy."""
 
 
@@ -55,7 +55,7 @@ class Site:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
