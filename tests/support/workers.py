@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TIED = """
 import ctypes, os, runpy, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-if os.getppid() != int(sys.argv.pop(1)):
+if os.getppid() != int(sys.argv.pop(1)) and "NIGHTSHIFT_BORN_AS" not in os.environ:
     sys.exit("the test is gone")
 runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
