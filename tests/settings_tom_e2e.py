@@ -11,6 +11,8 @@ from tests.settings_tom import *  # noqa: F403
 NIGHTSHIFT = json.loads(os.environ["NIGHTSHIFT_TEST_SETTINGS"])
 MEDIA_ROOT = Path(os.environ["NIGHTSHIFT_TEST_MEDIA"])
 
+DATA_PROCESSORS = {**DATA_PROCESSORS, "image_file": "tests.support.processors.Stuck"}  # noqa: F405
+
 # As tom_setup writes it.
 LOGGING = {
     "version": 1,

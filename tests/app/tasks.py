@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 import dramatiq
+from dramatiq.middleware import Middleware
 
 from tests.support.waiting import wait_until
 from tom_nightshift import Later, current_job, progress, result, say, step, warn
@@ -134,6 +135,22 @@ def log_in_alone(token: str) -> None:
         progress(1, 2, f"with {token}")
     warn(f"warned of {token}")
     raise PermissionError(f"no access with {token}")
+
+
+@dramatiq.actor
+def lose_its_end(file: str) -> None:
+    """The first time, the thread ends before anybody hears how the task ended."""
+    if _append(file) == 1:
+        dramatiq.get_broker().add_middleware(EndsThread())
+
+
+class EndsThread(Middleware):
+    """Ends the thread of that task, once, silently: as an interrupt does that comes too late."""
+
+    def before_ack(self, broker: dramatiq.Broker, message: dramatiq.MessageProxy) -> None:
+        if message.actor_name == lose_its_end.actor_name:
+            broker.middleware.remove(self)
+            raise SystemExit
 
 
 def _append(file: str | Path) -> int:

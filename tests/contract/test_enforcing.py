@@ -16,6 +16,7 @@ from tom_nightshift.ledger import moves, reporter
 from tom_nightshift.ledger.attempt import Attempt
 from tom_nightshift.ledger.ending import Ending
 from tom_nightshift.ledger.options import Terms
+from tom_nightshift.loop import Loop
 from tom_nightshift.models import Job
 from tom_nightshift.states import State
 from tom_nightshift.worker.enforcer import Enforcer
@@ -194,3 +195,17 @@ def test_a_task_that_calls_another_runs_on_in_its_own_frame(broker):
     outer = actor(lambda: inner() + 1, actor_name="outer", broker=broker)
     with running(broker):
         assert ended(outer.send()).result["value"] == 4
+
+
+def test_it_sleeps_while_nothing_is_in_hand(broker):
+    gate = threading.Event()
+    task = actor(lambda: gate.wait(10), actor_name="task", broker=broker)
+    with running(broker):
+        (loop,) = (one for one in threading.enumerate() if isinstance(one, Loop) and "enforcer" in one.name)
+        wait_until(lambda: loop.resting, what="rest before the first job")
+        message = task.send()
+        reached(message, state=State.RUNNING)
+        wait_until(lambda: not loop.resting, what="the end of the rest")
+        gate.set()
+        ended(message)
+        wait_until(lambda: loop.resting, what="rest after the last job")

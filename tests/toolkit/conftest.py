@@ -15,9 +15,14 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from guardian.shortcuts import assign_perm
 
+from tests.support.sites import run_dir
+from tests.support.workers import Site
+from tom_nightshift import testing
 from tom_nightshift.ledger.presence import Presence
 from tom_nightshift.ledger.session import callers_transaction
 from tom_nightshift.toolkit import processors
+
+__all__ = ["run_dir"]
 
 if not apps.is_installed("tom_targets"):
     collect_ignore_glob = ["test_*.py"]
@@ -95,6 +100,18 @@ def worker(db):
 def extracting(settings):
     """As at the start of a TOM with EXTRACT_ON_UPLOAD."""
     settings.DATA_PROCESSORS = processors.deferring(STOCK) | {"fits_file": processors.SOURCE_EXTRACTION}
+
+
+@pytest.fixture
+def site(transactional_db, run_dir, tmp_path, media):
+    """The TOM's processes, on the test's database and with the test's uploads."""
+    ours = {
+        "DJANGO_SETTINGS_MODULE": "tests.settings_tom_e2e",
+        "NIGHTSHIFT_TEST_MEDIA": str(media),
+        "PYTHONWARNINGS": "ignore",  # TOM's are not ours to mend
+    }
+    with testing.waiting():
+        yield Site(tmp_path, run_dir, ours)
 
 
 def make_target(name, *people):

@@ -6,18 +6,14 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 
 import pytest
 from tom_dataproducts.models import DataProduct
 
 from tests.support.jobs import ended, job_of, log_of, own_sql
 from tests.support.waiting import wait_until
-from tests.support.workers import Site
 from tests.toolkit.conftest import make_product, make_target
 from tests.toolkit.test_extract import mosaic
-from tom_nightshift import testing
 from tom_nightshift.astro.tasks.extract import extract_sources
 from tom_nightshift.ledger import moves
 from tom_nightshift.models import Job
@@ -26,27 +22,6 @@ pytestmark = [pytest.mark.tom, pytest.mark.e2e, pytest.mark.timeout(900)]
 
 CCDS, SIDES = 5, (320, 320)
 WITHIN = 180.0
-
-
-@pytest.fixture
-def run_dir(settings):
-    """Short: the path of a Unix socket has room for about a hundred characters."""
-    folder = tempfile.mkdtemp(prefix="ns-")
-    settings.NIGHTSHIFT = {"RUN_DIR": folder}
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def site(transactional_db, run_dir, tmp_path, media):
-    """The TOM's processes, on the test's database and with the test's uploads."""
-    ours = {
-        "DJANGO_SETTINGS_MODULE": "tests.settings_tom_e2e",
-        "NIGHTSHIFT_TEST_MEDIA": str(media),
-        "PYTHONWARNINGS": "ignore",  # TOM's are not ours to mend
-    }
-    with testing.waiting():
-        yield Site(tmp_path, run_dir, ours)
 
 
 @pytest.fixture

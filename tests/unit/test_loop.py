@@ -18,8 +18,8 @@ def looping():
     """Start loops; they are stopped after the test."""
     started = []
 
-    def start(tick: Callable[[], object], interval: float) -> Loop:
-        loop = Loop("test", tick, interval)
+    def start(tick: Callable[[], object], interval: float, *needed: Callable[[], bool]) -> Loop:
+        loop = Loop("test", tick, interval, *needed)
         loop.start()
         started.append(loop)
         return loop
@@ -69,6 +69,32 @@ def test_stopping_does_not_wait_for_the_interval_but_for_the_tick(looping):
     threading.Timer(0.05, go_on.set).start()
     loop.stop()
     assert (done, loop.is_alive()) == ([1], False)
+
+
+def test_it_sleeps_while_it_is_not_needed(looping):
+    ticks: list[int] = []
+    looks: list[int] = []
+    work = threading.Event()
+
+    def needed():
+        looks.append(len(ticks))
+        return work.is_set()
+
+    loop = looping(lambda: ticks.append(1), 0.001, needed)
+    wait_until(lambda: len(looks) == 1)
+    loop.rouse()
+    wait_until(lambda: len(looks) == 2)
+    assert (looks, ticks) == ([1, 1], [1])
+    work.set()
+    loop.rouse()
+    wait_until(lambda: len(ticks) > 3)
+
+
+def test_one_that_sleeps_can_be_stopped(looping):
+    loop = looping(lambda: None, 0.001, lambda: False)
+    wait_until(lambda: loop.resting)
+    loop.stop()
+    assert not loop.is_alive()
 
 
 def test_a_tick_may_stop_its_own_loop(looping):

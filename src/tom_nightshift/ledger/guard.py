@@ -81,7 +81,7 @@ def _isolation_of(attempt: Attempt) -> Isolation | None:
         return None
     if attempt.terms.isolated and _isolation is None:
         raise TaskError(
-            f"{attempt.task} asks for a process of its own (isolation='process'), which only "
-            "./manage.py nightshift can give it: run that instead of this worker."
+            f"The task {attempt.task} needs a process of its own (isolation='process'), and what runs jobs "
+            "here cannot give it one: whoever runs this site is to run ./manage.py nightshift instead."
         )
     return _isolation if attempt.terms.isolated or attempt.losses > 0 else None

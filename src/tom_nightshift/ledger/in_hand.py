@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from dramatiq.middleware import Shutdown
 
@@ -12,7 +12,16 @@ from tom_nightshift.ledger.moves import Token
 
 
 class InHand(dict[Token, Attempt]):
-    """By token. One thread adds and removes; any may look."""
+    """By token. One thread adds, two remove; any may look."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_added: Callable[[], None] = lambda: None
+        """Called after each that is added: whoever watches them may have been asleep."""
+
+    def __setitem__(self, token: Token, attempt: Attempt) -> None:
+        super().__setitem__(token, attempt)
+        self.on_added()
 
     def all(self) -> list[Attempt]:
         """The attempts, as they are now."""

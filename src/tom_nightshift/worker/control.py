@@ -45,6 +45,10 @@ class Control:
         """Whether the supervisor is gone."""
         return os.getppid() != self._parent
 
+    def fileno(self) -> int:
+        """The descriptor of this end."""
+        return self._end.fileno()
+
     def alive(self) -> None:
         """Say that this process is alive."""
         self._say(ALIVE)

@@ -46,7 +46,7 @@ class Housekeeping(Middleware):
     def after_worker_boot(self, broker: Any, worker: Worker) -> None:
         self.house = house = House(broker, worker)
         self.loops = [
-            Loop("enforcer", Enforcer(broker.dispatcher).tick, INTERVAL),
+            _enforcing(broker.dispatcher),
             Loop("heartbeat", house.beat, get_settings().heartbeat),
             Loop("rescue", house.rescue, RESCUE_INTERVAL),
             Loop("prune", house.prune, PRUNE_INTERVAL),
@@ -129,6 +129,14 @@ class House:
 
     def _on_lost(self, task: str) -> str:
         return str(options.option(self.broker, task, "on_lost", "again"))
+
+
+def _enforcing(dispatcher: Dispatcher) -> Loop:
+    """It sleeps while nothing is in hand: a process without work is to be quiet."""
+    in_hand = dispatcher.in_hand
+    loop = Loop("enforcer", Enforcer(dispatcher).tick, INTERVAL, needed=lambda: bool(in_hand))
+    in_hand.on_added = loop.rouse
+    return loop
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Runs an attempt in a process of its own: the side of that process, from its birth by fork to its end.
 
-It is a copy of the supervisor, so everything is loaded, and it has no thread and no connection but those that
-it makes.
+It is a copy of the supervisor (on macOS, its command begun anew), so everything is loaded, and it has no
+thread and no connection but those that it makes.
 """
 
 from __future__ import annotations

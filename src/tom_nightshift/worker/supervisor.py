@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from django.db import connections
 
 from tom_nightshift import events
-from tom_nightshift.worker import birth, control, reload
+from tom_nightshift.worker import birth, control, reload, spawn
 from tom_nightshift.worker.control import Control
 from tom_nightshift.worker.places import Places
 from tom_nightshift.worker.zygote import Zygote
@@ -128,6 +128,8 @@ class Supervisor:
 
     def _be_worker(self, ours: socket.socket, mine: Control) -> int:
         ours.close()
+        if spawn.is_wanted():
+            spawn.become(spawn.WORKER, mine)
         return self.child(mine)
 
     def _fork(self, main: Callable[[], int], on_orphaned: signal.Signals) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from tom_nightshift import events
-from tom_nightshift.worker import isolated
+from tom_nightshift.worker import isolated, spawn
 
 
 class Zygote:
@@ -79,6 +79,8 @@ class Zygote:
 
 def _be_alone(job: Connection, line: socket.socket) -> int:
     line.close()  # or the other end would not see that it is closed
+    if spawn.is_wanted():
+        spawn.become(spawn.ALONE, job)
     return isolated.run(job)
 
 

@@ -6,6 +6,7 @@ import getpass
 from argparse import SUPPRESS, ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import dramatiq
@@ -20,6 +21,7 @@ from tom_nightshift.doctor import report
 from tom_nightshift.doctor.findings import Level
 from tom_nightshift.doctor.rounds import examine
 from tom_nightshift.ledger.holding import pause_queue, resume_queue
+from tom_nightshift.worker import spawn
 from tom_nightshift.worker.child import Shape, run_worker
 from tom_nightshift.worker.supervisor import Supervisor
 
@@ -91,9 +93,12 @@ class Command(BaseCommand):
         autodiscover_modules("tasks")
         _load_urls()
         shape = Shape(**{field.name: options[field.name] for field in fields(Shape)})
+        child = partial(run_worker, dramatiq.get_broker(), shape)
+        if (code := spawn.live(child)) is not None:
+            raise SystemExit(code)
         supervisor = Supervisor(
             options["processes"],
-            lambda control: run_worker(dramatiq.get_broker(), shape, control),
+            child,
             grace=options["grace"],
             unresponsive=options["unresponsive"],
             drain=options["drain"],
