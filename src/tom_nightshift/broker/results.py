@@ -7,7 +7,6 @@ row is.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -16,12 +15,10 @@ from django.db import connections
 from dramatiq.results import ResultBackend, ResultFailure, ResultMissing, ResultTimeout
 from dramatiq.results.backend import DEFAULT_TIMEOUT
 
+from tom_nightshift.broker.patience import look_until
 from tom_nightshift.exceptions import WaitRefused
 from tom_nightshift.ledger.session import OwnConnection, Sql, jobs_alias
 from tom_nightshift.states import FINAL, State
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.25
-"""Seconds between two looks while a caller waits: each pause is half as long again as the one before."""
 
 Ended = tuple[Any, ...]
 """(id, title, state, reason, error, result) of a job that is final."""
@@ -60,24 +57,12 @@ class DatabaseResults(ResultBackend):
         """Nothing: the outcome of the attempt has it."""
 
 
-def _wait(message: Any, timeout: int) -> Ended | None:
-    deadline = time.monotonic() + timeout / 1000
+def _wait(message: Any, timeout: int) -> Ended:
     with _looking(message) as look:
-        for pause in _pauses():
-            if (ended := look(message)) is not None:
-                return ended
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise ResultTimeout(f"the job of {message} has not ended within {timeout:,} ms.")  # type: ignore[no-untyped-call]
-            time.sleep(min(pause, left))
-    return None
-
-
-def _pauses() -> Iterator[float]:
-    pause = FIRST_PAUSE
-    while True:
-        yield pause
-        pause = min(LONGEST_PAUSE, pause * 1.5)
+        ended = look_until(lambda: look(message), timeout / 1000)
+    if ended is None:
+        raise ResultTimeout(f"the job of {message} has not ended within {timeout:,} ms.")  # type: ignore[no-untyped-call]
+    return ended
 
 
 @contextmanager

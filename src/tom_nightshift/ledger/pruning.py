@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tom_nightshift.conf import get_settings
+from tom_nightshift.ledger import values
 from tom_nightshift.ledger.session import OwnConnection, Sql, marks
 
 BATCH = 500
@@ -13,7 +14,10 @@ PARTS = ("tom_nightshift_log", "tom_nightshift_attempt", "tom_nightshift_picture
 
 
 def prune(connection: OwnConnection) -> int:
-    """Remove final jobs that are older than ``KEEP_DAYS`` (``KEEP_FAILED_DAYS``). The number removed."""
+    """Remove final jobs that are older than ``KEEP_DAYS`` (``KEEP_FAILED_DAYS``), and values past their time.
+    The number of jobs removed.
+    """
+    values.prune(connection)
     removed = 0
     while True:
         with connection.transaction() as sql:

@@ -5,6 +5,7 @@ from tom_nightshift.models.job import Job, JobQuerySet
 from tom_nightshift.models.log import Log
 from tom_nightshift.models.picture import Picture
 from tom_nightshift.models.queue import Queue
+from tom_nightshift.models.value import Value
 from tom_nightshift.models.worker import Worker
 
-__all__ = ["Attempt", "Job", "JobQuerySet", "Log", "Picture", "Queue", "Worker"]
+__all__ = ["Attempt", "Job", "JobQuerySet", "Log", "Picture", "Queue", "Value", "Worker"]
