@@ -87,8 +87,24 @@ def test_a_name_that_the_row_cannot_hold_is_refused(declare, wrong):
 
 
 def test_an_option_that_does_nothing_is_refused(declare):
-    with pytest.raises(ValueError, match="unique"):
-        declare(unique="{target_id}")
+    with pytest.raises(ValueError, match="singleton"):
+        declare(singleton=True)
+
+
+@pytest.mark.parametrize(
+    ("unique", "words"),
+    [
+        (False, "unique is False: it takes True .*, or a text such as 'image-{target_id}'"),
+        (7, "unique is 7: it takes"),
+        ("", "unique is '': it takes"),
+        ("image-{night}", r"unique is 'image-\{night\}', and task has no argument 'night': it has none"),
+        ("image-{}", "task has no argument ''"),
+        ("image-{night", "unique is 'image-{night': expected '}'"),
+    ],
+)
+def test_what_makes_no_key_is_refused(declare, unique, words):
+    with pytest.raises(OptionRefused, match=words):
+        declare(unique=unique)
 
 
 @pytest.mark.parametrize(

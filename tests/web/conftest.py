@@ -21,13 +21,18 @@ HTMX = {"HTTP_HX_REQUEST": "true"}
 
 @pytest.fixture(scope="session", autouse=True)
 def tasks() -> None:
-    """Two tasks that this process knows: an ordinary one, and one that must not be repeated."""
+    """Three tasks that this process knows: an ordinary one, one that must not be repeated, and one of which
+    one job at a time is open.
+    """
 
     @dramatiq.actor(actor_name="pages_find", title="Find {name}")
     def find(name: str, api_token: str = "") -> None: ...
 
     @dramatiq.actor(actor_name="pages_once", repeatable=False)
     def once() -> None: ...
+
+    @dramatiq.actor(actor_name="pages_unique", unique="pages")
+    def unique() -> None: ...
 
 
 @pytest.fixture

@@ -97,3 +97,12 @@ def test_arguments_that_no_longer_fit_are_said(as_, make_job):
         page = post(as_("owner"), "again", job, follow=True).content.decode()
     assert "It cannot be run again" in page
     assert Job.objects.count() == 1
+
+
+def test_run_again_of_what_somebody_else_has_started_stays_here(as_, make_job, people):
+    job, under_way = make_job("failed", task="pages_unique"), make_job("waiting", owner=people["other"])
+    Job.objects.filter(pk=under_way.pk).update(unique_key="pages")
+    response = post(as_("owner"), "again", job, follow=True)
+    assert response.redirect_chain[-1][0] == job.get_absolute_url()
+    assert "The same is under way already" in response.content.decode()
+    assert Job.objects.count() == 2

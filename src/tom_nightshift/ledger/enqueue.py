@@ -13,7 +13,7 @@ from dramatiq.common import current_millis
 
 from tom_nightshift.conf import get_settings
 from tom_nightshift.exceptions import ArgumentsRefused
-from tom_nightshift.ledger import asking, bell, retrying, storable
+from tom_nightshift.ledger import asking, bell, keys, retrying, storable
 from tom_nightshift.ledger.arguments import bound_arguments, with_defaults
 from tom_nightshift.ledger.attempt import Retry, current
 from tom_nightshift.ledger.holding import ready_or_paused
@@ -55,7 +55,8 @@ def write_row(
 
     Returns:
         the row's id, and the message without the options that went into the row. A message that has a row
-        already (a pipeline whose step ran twice) gets that row's id.
+        already (a pipeline whose step ran twice) gets that row's id; one whose unique key an open job has
+        gets the id of that row, and of its message.
 
     Raises:
         ArgumentsRefused: the arguments do not fit the task, cannot be stored, or are too large.
@@ -67,9 +68,9 @@ def write_row(
     encoded = _encode(clean, arguments)
     values = _values(clean, actor, arguments, wanted) | {"message": encoded}
     with callers_transaction() as sql:
-        job_id = _insert(sql, values, clean, delay, _seconds_of_use(clean, actor))
+        job_id, message_id = _insert(sql, values, clean, delay, _seconds_of_use(clean, actor))
         bell.ring_on_commit()
-    return job_id, clean
+    return job_id, replace(clean, message_id=message_id)
 
 
 def ask_again(
@@ -143,7 +144,8 @@ def _values(
     subject = asking.subject_of(wanted["subject"], arguments)
     parent = current.get()
     title = message.options.get("title") or title_of(actor, message.actor_name, arguments)
-    secrets = of_arguments(with_defaults(actor, arguments))
+    named = with_defaults(actor, arguments)
+    secrets = of_arguments(named)
     return {
         "queue": message.queue_name,
         "task": message.actor_name,
@@ -157,13 +159,14 @@ def _values(
         "parent": parent.job_id if parent else None,
         "root": parent.root if parent else None,
         "origin": wanted["origin"],
+        "unique_key": keys.unique_key(actor, named, secrets),
     }
 
 
 _EMPTY = {
     "ord": 0, "state": "waiting", "attempt": 0, "failures": 0, "losses": 0, "snoozes": 0, "worker": "",
     "stop_requested": False, "stop_stage": 0, "stop_by": "", "reason": "", "error": "", "note": "",
-    "unique_key": "", "limit_key": "", "rate_key": "", "notify": "", "carrier_epoch": "",
+    "limit_key": "", "rate_key": "", "notify": "", "carrier_epoch": "",
 }  # fmt: skip
 
 
@@ -177,8 +180,12 @@ def _seconds_of_use(message: Message[Any], actor: Actor[Any, Any] | None) -> flo
 
 def _insert(
     sql: Sql, values: dict[str, Any], message: Message[Any], delay: float | None, of_use: float | None
-) -> int:
-    """Insert the row; one that has this message already stays as it is."""
+) -> tuple[int, str]:
+    """Insert the row, unless there is one that has this message, or an open one that has its unique key.
+
+    Returns:
+        the id, and the message's id, of the row that is there then.
+    """
     row = _EMPTY | values | {"message_id": sql.uuid(message.message_id)}
     due = delay is None or delay <= 0
     times = {
@@ -189,13 +196,28 @@ def _insert(
         "hold": ready_or_paused("%s") if due else f"'{Hold.UNTIL}'",
     }
     marks = ", ".join(["%s"] * len(row))
-    inserted = sql.rows(
+    statement = (
         f"INSERT INTO tom_nightshift_job ({', '.join([*row, *times])}) "
-        f"VALUES ({marks}, {', '.join(times.values())}) "
-        "ON CONFLICT (message_id) DO NOTHING RETURNING id",
-        [sql.uuid(str(value)) if isinstance(value, uuid.UUID) else value for value in row.values()]
-        + ([message.queue_name] if due else []),
+        f"VALUES ({marks}, {', '.join(times.values())}) ON CONFLICT DO NOTHING RETURNING id, message_id"
     )
-    if inserted:
-        return int(inserted[0][0])
-    return int(sql.rows("SELECT id FROM tom_nightshift_job WHERE message_id = %s", [row["message_id"]])[0][0])
+    params = [sql.uuid(str(value)) if isinstance(value, uuid.UUID) else value for value in row.values()]
+    for _ in range(MOST_MEETINGS):
+        there = sql.rows(statement, params + ([message.queue_name] if due else [])) or _there(sql, row)
+        if there:
+            return int(there[0][0]), str(uuid.UUID(str(there[0][1])))
+    raise RuntimeError(f"{message}: whenever it was written, another had its unique key and had just ended")
+
+
+MOST_MEETINGS = 100
+
+
+def _there(sql: Sql, row: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """The row that was in the way; none, if it was open then and is final now (PostgreSQL)."""
+    return sql.rows(
+        "SELECT id, message_id FROM tom_nightshift_job WHERE message_id = %s",
+        [row["message_id"]],
+    ) or sql.rows(
+        "SELECT id, message_id FROM tom_nightshift_job "
+        "WHERE unique_key = %s AND unique_key > '' AND state IN ('waiting', 'running')",
+        [row["unique_key"]],
+    )

@@ -10,7 +10,7 @@ from dramatiq import Actor, Broker
 from dramatiq.errors import ActorNotFound
 
 from tom_nightshift.exceptions import OptionRefused
-from tom_nightshift.ledger import storable
+from tom_nightshift.ledger import keys, storable
 
 OPTIONS = {
     "title": "What the job is called on pages; {argument} is filled in.",
@@ -20,6 +20,7 @@ OPTIONS = {
     "max_attempts": "How often a failing job is tried in all. Default 1.",
     "backoff": "Seconds before the second attempt, doubled each time; or a function of (exception, job).",
     "timeout": "Seconds that one attempt may take.",
+    "unique": "A key, {argument} filled in, of which only one job may be open; True: the arguments are it.",
     "isolation": "'process': each attempt runs in a process of its own. Default: a thread.",
     "memory": "With isolation='process': bytes that an attempt may take on top of what a worker has.",
     "cpu_time": "With isolation='process': seconds of computing that an attempt may take.",
@@ -92,6 +93,7 @@ def settle(actor: Actor[Any, Any]) -> None:
             f"{actor.actor_name}: on_lost is {options['on_lost']!r}: it takes 'again' or 'lost'."
         )
     _check_isolation(actor.actor_name, options)
+    keys.settle(actor)
 
 
 def option(broker: Broker, task: str, name: str, default: Any) -> Any:

@@ -25,14 +25,14 @@ def text(value: object, limit: int | None = None) -> str:
     return _REFUSED.sub(INSTEAD, words if limit is None or len(words) <= limit else words[: limit - 1] + "…")
 
 
-def as_json(value: Any) -> str:
+def as_json(value: Any, *, sort_keys: bool = False) -> str:
     """The value as JSON that can be stored.
 
     Raises:
         TypeError, ValueError: JSON cannot hold it: its type, NaN, or a value inside itself.
     """
     try:
-        encoded = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        encoded = json.dumps(value, allow_nan=False, ensure_ascii=False, sort_keys=sort_keys)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     return _REFUSED.sub(INSTEAD, _ESCAPE.sub(_without_nul, encoded))

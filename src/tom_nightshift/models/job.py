@@ -168,6 +168,13 @@ class Job(models.Model):
                 fields=["finished_at"], name="nightshift_finished", condition=Q(finished_at__isnull=False)
             ),
         ]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["unique_key"],
+                name="nightshift_one_open_job_a_key",
+                condition=Q(unique_key__gt="", state__in=[State.WAITING.value, State.RUNNING.value]),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"job {self.pk}: {self.title}"

@@ -19,6 +19,8 @@ from tom_nightshift.web import access
 from tom_nightshift.web.guards import find_job, guarded, people_only
 from tom_nightshift.web.jobparts import may_repeat
 
+UNDER_WAY = "The same is under way already: somebody else has started it."
+
 _STOPPED = {
     State.STOPPED: "Stopped before it began.",
     State.RUNNING: "Asked to stop; it ends at its next step.",
@@ -44,7 +46,7 @@ def stop(request: HttpRequest, job_id: int) -> HttpResponse:
 @guarded
 @people_only
 def again(request: HttpRequest, job_id: int) -> HttpResponse:
-    """Run a job again: a new one, which names the one it repeats."""
+    """Run a job again: a new one, which names the one it repeats, or the one that is open and has its key."""
     found = find_job(request, job_id)
     if not may_repeat(request.user, found):
         raise PermissionDenied
@@ -59,4 +61,12 @@ def again(request: HttpRequest, job_id: int) -> HttpResponse:
     except ArgumentsRefused as refusal:
         messages.error(request, f"It cannot be run again: {refusal}", fail_silently=True)
         return redirect(found)
-    return redirect(Job.objects.get(message_id=message.message_id))
+    return _to_the_job(request, message.message_id, found)
+
+
+def _to_the_job(request: HttpRequest, message_id: str, found: Job) -> HttpResponse:
+    """Of a task with ``unique`` it may be another's, which this reader may not know of."""
+    job = access.visible_jobs(request.user).filter(message_id=message_id).first()
+    if job is None:
+        messages.info(request, UNDER_WAY, fail_silently=True)
+    return redirect(job or found)
