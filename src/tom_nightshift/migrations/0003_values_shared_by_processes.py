@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tom_nightshift', '0001_initial'),
+        ('tom_nightshift', '0002_one_open_job_a_key'),
     ]
 
     operations = [
