@@ -16,6 +16,18 @@ from tom_nightshift.states import Hold, State
 OnLost = Callable[[str], str]
 """Says of a task's name whether its job runs ``again`` after its worker died, or counts as ``lost``."""
 
+MOST_RETURNS = 3
+"""How often a job is put back because its end was lost; after that, it would run for ever."""
+
+NO_THREAD = "nothing ran it any more"
+NO_WORKER = "the process that ran it was gone"
+NO_REQUEST = "the web process died while it ran"
+DIED = "the process that ran it died"
+"""Why a job was returned, as its owner reads it."""
+
+IN_THE_REQUEST = "in the request"
+"""What stands for a worker in the row of a job that runs where it was asked for."""
+
 
 def the_dead(sql: Sql, me: str, *, by_silence: bool = True) -> list[Neighbour]:
     """The neighbours that are dead; takes no lock.
@@ -78,19 +90,6 @@ def return_missing(sql: Sql, tasks: Mapping[moves.Token, str], on_lost: OnLost) 
         with _alone(sql, token[0]):
             returned += _return(sql, token, NO_THREAD, on_lost(task))
     return returned
-
-
-MOST_RETURNS = 3
-"""How often a job is put back because its end was lost; after that, it would run for ever."""
-
-NO_THREAD = "nothing ran it any more"
-NO_WORKER = "the process that ran it was gone"
-NO_REQUEST = "the web process died while it ran"
-
-DIED = "the process that ran it died"
-
-IN_THE_REQUEST = "in the request"
-"""What stands for a worker in the row of a job that runs where it was asked for."""
 
 
 def _return_jobs(sql: Sql, dead: Neighbour, on_lost: OnLost) -> int:

@@ -19,6 +19,7 @@ from django.db import models
 from tom_nightshift.exceptions import StopRequested
 from tom_nightshift.ledger import storable
 from tom_nightshift.ledger.attempt import Attempt, current
+from tom_nightshift.ledger.capture import clock
 
 NOTE_LENGTH = 200
 MOST_STAGES = 200
@@ -132,7 +133,7 @@ def say(words: str) -> None:
     """Write a line to the job's log."""
     attempt = current.get()
     if attempt is not None:
-        attempt.log.add(f"{time.strftime('%H:%M:%S', time.gmtime())} {words}")
+        attempt.log.add(f"{clock()} {words}")
 
 
 def warn(words: str) -> None:
@@ -142,7 +143,7 @@ def warn(words: str) -> None:
     attempt = current.get()
     if attempt is not None:
         attempt.warnings.append(attempt.secrets.mask(words))
-        attempt.log.add(f"{time.strftime('%H:%M:%S', time.gmtime())} WARNING: {words}")
+        attempt.log.add(f"{clock()} WARNING: {words}")
 
 
 def result(made: models.Model | str, label: str = "") -> None:

@@ -1,4 +1,4 @@
-"""One worker process: an unpatched Dramatiq worker with its threads, from its birth by fork to its end."""
+"""One worker process: an unpatched Dramatiq worker with its threads, from its birth to its end."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Control:
     """A worker's end.
 
     Parameters:
-        end: None where there is no supervisor.
+        end: of the socket to the supervisor.
         parent: process id of the supervisor.
     """
 

@@ -71,11 +71,6 @@ class Zygote:
         for pid in self._lines:
             _kill(pid)
 
-    @property
-    def pids(self) -> list[int]:
-        """The processes that have not been reaped."""
-        return list(self._lines)
-
 
 def _be_alone(job: Connection, line: socket.socket) -> int:
     line.close()  # or the other end would not see that it is closed
