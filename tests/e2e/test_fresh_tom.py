@@ -8,11 +8,11 @@ from pathlib import Path
 import astropy
 import pytest
 
-from tests.support.toms import as_tom_setup_leaves_it, site
+from tests.support.toms import as_tom_setup_leaves_it, migrated, site, with_our_tables
 
-__all__ = ["as_tom_setup_leaves_it", "site"]
+__all__ = ["as_tom_setup_leaves_it", "migrated", "site", "with_our_tables"]
 
-pytestmark = [pytest.mark.e2e, pytest.mark.tom, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.tom, pytest.mark.timeout(1800)]
 
 M13 = Path(astropy.__file__).parent / "io/fits/hdu/compressed/tests/data/m13.fits"
 PAGES = [
@@ -132,10 +132,9 @@ def test_before_migrate_uploads_are_read_in_the_request(site, points):
     assert (answer["status"], answer["products"]) == (302, ["m13.fits", "points.csv"])
 
 
-def test_without_a_worker_uploads_are_read_in_the_request(site, points):
-    site.add_the_line(READ_IN_REQUEST=10)
-    site.run("manage.py", "migrate", "--verbosity=0")
-    answer = site.ask(UPLOAD, "points.csv", points, "photometry")
+def test_without_a_worker_uploads_are_read_in_the_request(migrated, points):
+    migrated.add_the_line(READ_IN_REQUEST=10)
+    answer = migrated.ask(UPLOAD, "points.csv", points, "photometry")
     assert (answer["status"], answer["points"]) == (302, 3)
     assert any("No worker is running" in words for words in answer["said"])
 
@@ -147,26 +146,24 @@ def test_the_tom_s_own_tests_pass_unchanged(site):
     assert "Ran 2 tests" in site.run("manage.py", "test", "custom_code").stderr
 
 
-def test_the_line_can_be_taken_out_of_a_used_tom(site, points):
-    site.add_the_line(MODE="eager", READ_IN_REQUEST=10, EXTRACT_ON_UPLOAD=True)
-    site.run("manage.py", "migrate", "--verbosity=0")
-    site.ask(UPLOAD, "points.csv", points, "photometry")
-    made = site.ask(UPLOAD, "m13.fits", str(M13), "fits_file")["products"]
+def test_the_line_can_be_taken_out_of_a_used_tom(migrated, points):
+    migrated.add_the_line(MODE="eager", READ_IN_REQUEST=10, EXTRACT_ON_UPLOAD=True)
+    migrated.ask(UPLOAD, "points.csv", points, "photometry")
+    made = migrated.ask(UPLOAD, "m13.fits", str(M13), "fits_file")["products"]
     assert made == ["m13.fits", "m13_sources.ecsv", "m13_sources.reg", "points.csv"]
-    site.take_the_line_out()
-    statuses = site.ask(VISIT, json.dumps(PAGES))
+    migrated.take_the_line_out()
+    statuses = migrated.ask(VISIT, json.dumps(PAGES))
     assert {page: status for page, status in statuses.items() if status >= 400} == {}
 
 
-def test_whoever_owns_jobs_can_be_deleted_once_the_line_is_taken_out(site, points):
-    site.add_the_line(MODE="eager", READ_IN_REQUEST=10)
-    site.run("manage.py", "migrate", "--verbosity=0")
-    site.ask(UPLOAD, "points.csv", points, "photometry")
-    site.take_the_line_out()
-    site.run("manage.py", "remove_stale_contenttypes", "--noinput", "--include-stale-apps")
-    site.run("manage.py", "shell", "-c", ANOTHER_BOSS)
-    site.add_the_line()
-    assert site.ask(VISIT, json.dumps(["/nightshift/?whose=all", "/nightshift/jobs/1/"])) == {
+def test_whoever_owns_jobs_can_be_deleted_once_the_line_is_taken_out(migrated, points):
+    migrated.add_the_line(MODE="eager", READ_IN_REQUEST=10)
+    migrated.ask(UPLOAD, "points.csv", points, "photometry")
+    migrated.take_the_line_out()
+    migrated.run("manage.py", "remove_stale_contenttypes", "--noinput", "--include-stale-apps")
+    migrated.run("manage.py", "shell", "-c", ANOTHER_BOSS)
+    migrated.add_the_line()
+    assert migrated.ask(VISIT, json.dumps(["/nightshift/?whose=all", "/nightshift/jobs/1/"])) == {
         "None /nightshift/?whose=all": 302,
         "None /nightshift/jobs/1/": 302,
         "boss /nightshift/?whose=all": 200,
@@ -174,10 +171,10 @@ def test_whoever_owns_jobs_can_be_deleted_once_the_line_is_taken_out(site, point
     }
 
 
-def test_check_has_nothing_to_say(site):
+def test_check_has_nothing_to_say(site, migrated):
     site.add_the_line()
     before = site.run("manage.py", "check")
     assert "no issues" in before.stdout + before.stderr
-    site.run("manage.py", "migrate", "--verbosity=0")
-    after = site.run("manage.py", "makemigrations", "--check", "--dry-run", "tom_nightshift")
+    migrated.add_the_line()
+    after = migrated.run("manage.py", "makemigrations", "--check", "--dry-run", "tom_nightshift")
     assert "No changes" in after.stdout

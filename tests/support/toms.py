@@ -39,7 +39,7 @@ class Site:
             input=given,
             capture_output=True,
             text=True,
-            timeout=250,
+            timeout=600,
         )
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
@@ -74,8 +74,27 @@ def as_tom_setup_leaves_it(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def with_our_tables(as_tom_setup_leaves_it, tmp_path_factory) -> Path:
+    """The same after ``migrate`` with the line, which is there no longer: a test adds its own."""
+    site = _copy(as_tom_setup_leaves_it, tmp_path_factory.mktemp("migrated") / "mytom")
+    site.add_the_line()
+    site.run("manage.py", "migrate", "--verbosity=0")
+    site.take_the_line_out()
+    return site.folder
+
+
 @pytest.fixture
 def site(as_tom_setup_leaves_it, tmp_path) -> Site:
-    folder = tmp_path / "mytom"
-    shutil.copytree(as_tom_setup_leaves_it, folder)
-    return Site(folder)
+    """A TOM of the test's own, without the line and without our tables."""
+    return _copy(as_tom_setup_leaves_it, tmp_path / "mytom")
+
+
+@pytest.fixture
+def migrated(with_our_tables, tmp_path) -> Site:
+    """A TOM of the test's own, without the line and with our tables."""
+    return _copy(with_our_tables, tmp_path / "migrated")
+
+
+def _copy(source: Path, folder: Path) -> Site:
+    return Site(shutil.copytree(source, folder))
