@@ -8,6 +8,7 @@ from dramatiq.results import Results
 
 from tom_nightshift import modes
 from tom_nightshift.broker.broker import DatabaseBroker
+from tom_nightshift.broker.groups import JobGroups
 from tom_nightshift.broker.results import DatabaseResults
 from tom_nightshift.ledger.hooks import JobHooks
 from tom_nightshift.worker.connections import TaskConnections
@@ -27,6 +28,7 @@ def middleware() -> list[Middleware]:
         AgeLimit(),
         Callbacks(),
         Pipelines(),
+        JobGroups(),
         _results(),
         Retries(max_retries=0),  # decides before JobHooks looks; a task says if it wants more attempts
         TaskConnections(),  # next to the task: its transaction is ended before anything else happens

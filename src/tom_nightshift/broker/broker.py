@@ -18,7 +18,7 @@ from dramatiq.middleware import MiddlewareError, Retries
 from tom_nightshift import events
 from tom_nightshift.broker.consumer import MailboxConsumer
 from tom_nightshift.broker.inline import InlineSavepoint, run_here
-from tom_nightshift.ledger import enqueue, options, pruning
+from tom_nightshift.ledger import enqueue, following, options, pruning
 from tom_nightshift.ledger.dispatcher import Dispatcher
 from tom_nightshift.ledger.reporter import Reporter
 from tom_nightshift.ledger.session import callers_transaction
@@ -86,6 +86,8 @@ class DatabaseBroker(Broker):
         self.emit_before("enqueue", message, delay)
         if enqueue.is_retry(message):
             enqueue.record_retry(message, self._actor(message.actor_name), (delay or 0) / 1000)
+        elif following.comes_after_the_task():
+            following.keep(message, self._actor(message.actor_name), _seconds(delay))
         else:
             message = self._write(message, delay)
         self.emit_after("enqueue", message, delay)

@@ -8,7 +8,8 @@ why.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
 from queue import PriorityQueue
 from typing import Any
 
@@ -18,7 +19,7 @@ from dramatiq.middleware import Middleware
 from dramatiq.worker import ConsumerThread, WorkerThread
 
 from tom_nightshift.broker.consumer import OutcomeConsumer
-from tom_nightshift.ledger import capture, folders, moves, outcomes
+from tom_nightshift.ledger import capture, folders, following, moves, outcomes
 from tom_nightshift.ledger.attempt import Attempt, current
 from tom_nightshift.ledger.dispatcher import attempt_from_row
 from tom_nightshift.ledger.hooks import JobMessage
@@ -32,9 +33,16 @@ MOST_ATTEMPTS = 100
 
 
 def run_here(broker: Any, job_ids: Iterable[int]) -> int:
-    """Run jobs now, each until it is final; delays are not waited for. The number of attempts made."""
+    """Run jobs now, each until it is final, and what follows them; delays are not waited for. The number of
+    attempts made.
+    """
+    attempts, ready = 0, deque(job_ids)
     with capture.listening():
-        return sum(_run_until_final(broker, job_id) for job_id in job_ids)
+        while ready:
+            made, followed = _run_until_final(broker, ready.popleft())
+            attempts += made
+            ready.extend(followed)
+    return attempts
 
 
 def drain(broker: Any) -> int:
@@ -46,19 +54,23 @@ def drain(broker: Any) -> int:
     return attempts
 
 
-def _run_until_final(broker: Any, job_id: int) -> int:
+def _run_until_final(broker: Any, job_id: int) -> tuple[int, list[int]]:
+    """The number of attempts made, and the jobs that follow."""
+    followed: list[int] = []
     for number in range(MOST_ATTEMPTS):
         with callers_transaction() as sql:
             row = moves.claim_one(sql, IN_THE_REQUEST, job_id)
         if row is None:
-            return number
-        outcome = _run(broker, *attempt_from_row(row))
-        if outcome.state != State.WAITING or outcome.reason == "parked":
-            return number + 1
-    return MOST_ATTEMPTS
+            return number, followed
+        ended = _run(broker, *attempt_from_row(row))
+        assert ended.outcome is not None
+        followed += ended.followed
+        if ended.outcome.state != State.WAITING or ended.outcome.reason == "parked":
+            return number + 1, followed
+    return MOST_ATTEMPTS, followed
 
 
-def _run(broker: Any, attempt: Attempt, encoded: bytes) -> Outcome:
+def _run(broker: Any, attempt: Attempt, encoded: bytes) -> _InlineConsumer:
     attempt.inline = True
     consumer = _InlineConsumer(broker)
     message = consumer.read(attempt, encoded)
@@ -70,8 +82,7 @@ def _run(broker: Any, attempt: Attempt, encoded: bytes) -> Outcome:
         finally:
             inline.savepoint.close()
             current.set(outer)
-    assert consumer.outcome is not None
-    return consumer.outcome
+    return consumer
 
 
 def _process(broker: Any, consumer: _InlineConsumer, message: Any) -> None:
@@ -92,6 +103,7 @@ class _InlineConsumer(OutcomeConsumer):
     """Writes the outcome at once, on the caller's connection."""
 
     outcome: Outcome | None = None
+    followed: Sequence[int] = ()
 
     def ack(self, message: Any) -> None:
         if message.broken is None:
@@ -104,7 +116,8 @@ class _InlineConsumer(OutcomeConsumer):
         attempt.close_reports()
         self.outcome = outcome
         with callers_transaction() as sql:
-            outcomes.write(sql, attempt, outcome)
+            if outcomes.write(sql, attempt, outcome):
+                self.followed = following.write(sql, [(attempt, outcome)])
         if outcome.state in FINAL:
             folders.remove_folder(attempt)
 

@@ -25,12 +25,12 @@ class DatabaseRates(RateLimiterBackend):
     def incr(self, key: str, amount: int, maximum: int, ttl: int) -> bool:
         """Raise a key, at most to a maximum. Whether it could be."""
         with _at_once() as sql:
-            return values.change(sql, key, amount, _LEAST, maximum, ttl / 1000)
+            return values.change(sql, key, amount, -values.MOST, maximum, ttl / 1000)
 
     def decr(self, key: str, amount: int, minimum: int, ttl: int) -> bool:
         """Lower a key, at least to a minimum. Whether it could be."""
         with _at_once() as sql:
-            return values.change(sql, key, -amount, minimum, _MOST, ttl / 1000)
+            return values.change(sql, key, -amount, minimum, values.MOST, ttl / 1000)
 
     def incr_and_sum(
         self, key: str, keys: Callable[[], Iterable[str]], amount: int, maximum: int, ttl: int
@@ -56,10 +56,6 @@ class DatabaseRates(RateLimiterBackend):
     def wait_notify(self, key: str, ttl: int) -> None:
         """Let those who wait on a key go on."""
         self.add(key, 1, ttl)
-
-
-_MOST = 2**62
-_LEAST = -_MOST
 
 
 def _read(key: str) -> int | None:

@@ -122,6 +122,12 @@ class Attempt:
     put_back: BaseException | None = None
     """Why its end is not the end of the job."""
 
+    left: bool = False
+    """Its task has been left: what is asked for from here on, Dramatiq's hooks ask for."""
+
+    following: list[Any] = field(default_factory=list)
+    """What its end is to bring with it (``ledger/following.py``)."""
+
     skipped: bool = False
     warnings: list[str] = field(default_factory=list)
     made: list[dict[str, Any]] = field(default_factory=list)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tom_nightshift import events
-from tom_nightshift.ledger import moves, outcomes
+from tom_nightshift.ledger import following, moves, outcomes
 from tom_nightshift.ledger.attempt import Attempt
 from tom_nightshift.ledger.bell import Bell
 from tom_nightshift.ledger.in_hand import InHand
@@ -216,6 +216,7 @@ class Dispatcher(threading.Thread):
         try:
             with self.connection.transaction() as sql:
                 accepted = [outcomes.write(sql, item.attempt, item.outcome) for item in handed]
+                following.write(sql, _accepted(handed, accepted))
                 moves.release_due(sql)
                 claimed = moves.claim(sql, self.presence.name, list(self.mailboxes), free) if free else []
         except UNREACHABLE:
@@ -238,7 +239,9 @@ class Dispatcher(threading.Thread):
         """Whether the attempt still held its row; None: not even the bare outcome could be written."""
         try:
             with self.connection.transaction() as sql:
-                return outcomes.write(sql, item.attempt, item.outcome)
+                accepted = outcomes.write(sql, item.attempt, item.outcome)
+                following.write(sql, _accepted([item], [accepted]))
+                return accepted
         except UNREACHABLE:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the job must not stay "running"
@@ -347,6 +350,10 @@ class Dispatcher(threading.Thread):
         # Not the bell: every outcome handed over rings it, and an absent database is not to be asked in a
         # hurry.
         (threading.Event() if self._told.is_set() else self._told).wait(seconds)
+
+
+def _accepted(handed: Sequence[HandedOver], accepted: Sequence[bool]) -> list[tuple[Attempt, Outcome]]:
+    return [(item.attempt, item.outcome) for item, ok in zip(handed, accepted, strict=True) if ok]
 
 
 def attempt_from_row(row: moves.Row) -> tuple[Attempt, bytes]:

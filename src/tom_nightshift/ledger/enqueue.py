@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dramatiq
@@ -23,6 +23,9 @@ from tom_nightshift.states import Hold
 
 OURS = ("owner", "subject", "origin")
 """Options of ``send_with_options`` that go into the row and not into the message."""
+
+GROUP_PART = "group_part"
+"""The option of a message that names the part of a group whose job it runs again."""
 
 TITLE_LENGTH = 200
 
@@ -44,6 +47,18 @@ def record_retry(message: Message[Any], actor: Actor[Any, Any] | None, delay: fl
     attempt.retry = Retry(message, retrying.seconds_to_wait(attempt, actor, delay))
 
 
+@dataclass(frozen=True, slots=True)
+class NewRow:
+    """A row that is ready to be written."""
+
+    message: Message[Any]
+    """Without the options that go into the row."""
+
+    values: Mapping[str, Any]
+    delay: float | None
+    of_use: float | None
+
+
 def write_row(
     message: Message[Any], actor: Actor[Any, Any] | None, delay: float | None
 ) -> tuple[int, Message[Any]]:
@@ -61,16 +76,22 @@ def write_row(
     Raises:
         ArgumentsRefused: the arguments do not fit the task, cannot be stored, or are too large.
     """
+    new = new_row(message, actor, delay)
+    with callers_transaction() as sql:
+        job_id, message_id = insert(sql, new)
+        bell.ring_on_commit()
+    return job_id, replace(new.message, message_id=message_id)
+
+
+def new_row(message: Message[Any], actor: Actor[Any, Any] | None, delay: float | None) -> NewRow:
+    """The row of a new job, for ``insert``. Parameters and errors are those of ``write_row``."""
     arguments = bound_arguments(actor, message)
     wanted = {name: message.options.get(name) for name in OURS}
     # Not by message.copy(): that adds options to those that are there.
     clean = replace(message, options={k: v for k, v in message.options.items() if k not in OURS})
     encoded = _encode(clean, arguments)
     values = _values(clean, actor, arguments, wanted) | {"message": encoded}
-    with callers_transaction() as sql:
-        job_id, message_id = _insert(sql, values, clean, delay, _seconds_of_use(clean, actor))
-        bell.ring_on_commit()
-    return job_id, replace(clean, message_id=message_id)
+    return NewRow(clean, values, delay, _seconds_of_use(clean, actor))
 
 
 def ask_again(
@@ -88,6 +109,10 @@ def ask_again(
     kept = {
         k: v for k, v in once.options.items() if k not in ("retries", "traceback", "requeue_timestamp", "eta")
     }
+    if "group_completion_uuid" in kept:
+        kept.setdefault(GROUP_PART, once.message_id)
+    if kept.get("pipe_target"):
+        kept["pipe_target"] = _steps_anew(kept["pipe_target"])
     fresh = replace(
         once,
         message_id=str(uuid.uuid4()),
@@ -95,6 +120,22 @@ def ask_again(
         options=kept | {"owner": owner, "origin": origin, "subject": subject},
     )
     return broker.enqueue(fresh)
+
+
+def _steps_anew(step: Mapping[str, Any]) -> dict[str, Any]:
+    """The steps that come after one that is run again: new ones, if they have rows already."""
+    options = dict(step["options"])
+    if options.get("pipe_target"):
+        options["pipe_target"] = _steps_anew(options["pipe_target"])
+    with callers_transaction() as sql:
+        ran = sql.rows(
+            "SELECT 1 FROM tom_nightshift_job WHERE message_id = %s", [sql.uuid(step["message_id"])]
+        )
+    if not ran:
+        return {**step, "options": options}
+    if "group_completion_uuid" in options:
+        options.setdefault(GROUP_PART, step["message_id"])
+    return {**step, "options": options, "message_id": str(uuid.uuid4())}
 
 
 def title_of(actor: Actor[Any, Any] | None, task: str, arguments: Mapping[str, Any]) -> str:
@@ -178,15 +219,14 @@ def _seconds_of_use(message: Message[Any], actor: Actor[Any, Any] | None) -> flo
     return (message.message_timestamp + max_age - current_millis()) / 1000
 
 
-def _insert(
-    sql: Sql, values: dict[str, Any], message: Message[Any], delay: float | None, of_use: float | None
-) -> tuple[int, str]:
+def insert(sql: Sql, new: NewRow) -> tuple[int, str]:
     """Insert the row, unless there is one that has this message, or an open one that has its unique key.
 
     Returns:
         the id, and the message's id, of the row that is there then.
     """
-    row = _EMPTY | values | {"message_id": sql.uuid(message.message_id)}
+    message, delay, of_use = new.message, new.delay, new.of_use
+    row = _EMPTY | dict(new.values) | {"message_id": sql.uuid(message.message_id)}
     due = delay is None or delay <= 0
     times = {
         "created_at": sql.now,

@@ -70,6 +70,8 @@ def _run(attempt: Attempt, fn: Call, args: tuple[Any, ...], kwargs: Mapping[str,
     except NOT_ITS_END as error:
         put_back(attempt, error)
         raise SkipMessage(f"job {attempt.job_id} is put back") from error
+    finally:
+        attempt.left = True
 
 
 def _isolation_of(attempt: Attempt) -> Isolation | None:

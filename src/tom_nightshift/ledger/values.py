@@ -7,6 +7,9 @@ from typing import Any
 
 from tom_nightshift.ledger.session import OwnConnection, Sql, marks
 
+MOST = 2**62
+"""For those who have no bound."""
+
 BATCH = 500
 LONGEST_KEY = 300
 
