@@ -9,7 +9,8 @@ import pytest
 from tests.support.jobs import actor, claimed, ended, job_of, own_sql, reached, running
 from tests.support.rivals import race
 from tom_nightshift import Later, checkpoint, progress
-from tom_nightshift.ledger import moves, reporter
+from tom_nightshift.ledger import ending, moves, outcomes, reporter
+from tom_nightshift.ledger.ending import Stage
 from tom_nightshift.states import Hold, State
 
 
@@ -95,6 +96,19 @@ def test_a_job_that_puts_itself_off_when_a_stop_was_asked_is_stopped(broker):
         job = ended(message)
     assert (job.state, job.snoozes) == (State.STOPPED, 0)
     assert job.attempts.get().outcome == "stopped"
+
+
+def test_the_row_of_a_job_that_was_ended_by_force_says_so(task):
+    """Alone in its process it is ended before the next report."""
+    job = job_of(task.send())
+    with own_sql() as sql:
+        (attempt,) = claimed(sql)
+        moves.stop(sql, job.id, "ann")
+        attempt.ending = ending.ask(0.0)
+        attempt.ending.stage = attempt.ending.done = Stage.KILLED
+        outcomes.write(sql, attempt, outcomes.forced(attempt))
+    job.refresh_from_db()
+    assert (job.state, job.stop_stage) == (State.STOPPED, Stage.KILLED)
 
 
 def test_a_final_job_cannot_be_stopped_nor_one_that_is_not_there(task):

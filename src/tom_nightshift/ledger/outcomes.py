@@ -33,7 +33,7 @@ from tom_nightshift.ledger import moves, storable
 from tom_nightshift.ledger.attempt import Attempt, Retry
 from tom_nightshift.ledger.ending import Stopped
 from tom_nightshift.ledger.putting_back import seconds_until
-from tom_nightshift.ledger.reporter import report_values, write_log
+from tom_nightshift.ledger.reporter import report_values, write_log, write_stage
 from tom_nightshift.ledger.secrets import NONE, Secrets
 from tom_nightshift.ledger.session import Sql
 from tom_nightshift.states import Hold, State
@@ -141,14 +141,15 @@ def forced(attempt: Attempt) -> Outcome:
 
 
 def write(sql: Sql, attempt: Attempt, outcome: Outcome) -> bool:
-    """Write an outcome, with the rest of the log and the last progress. Whether the attempt still held its
-    row.
+    """Write an outcome, with the rest of the log, the last progress and the last stage of a stop. Whether the
+    attempt still held its row.
     """
     result = result_json(attempt) if outcome.state in (State.SUCCEEDED, State.WARNED, State.FAILED) else None
     traceback = storable.text(attempt.traceback, TRACEBACK_LENGTH)
     moves.record(sql, attempt.token, outcome.recorded_as, outcome.words, traceback)
     if attempt.reports.changed:
         _write_last_progress(sql, attempt)
+    write_stage(sql, attempt)
     accepted = move(sql, attempt.token, outcome, result)
     if accepted:
         pieces = attempt.log.take()

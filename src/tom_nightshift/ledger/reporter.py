@@ -81,8 +81,7 @@ class Reporter:
         if changed or stage:
             with self.connection.transaction() as sql:
                 rows = write_reports(sql, attempt, pieces)
-                if stage:
-                    moves.stop_stage(sql, attempt.token, stage, _until_next(attempt))
+                write_stage(sql, attempt)
         else:
             with self.connection.reading() as sql:
                 rows = moves.stop_news(sql, attempt.token)
@@ -119,6 +118,12 @@ def write_reports(sql: Sql, attempt: Attempt, pieces: Sequence[Piece]) -> list[t
     if held:
         write_log(sql, attempt, pieces)
     return held
+
+
+def write_stage(sql: Sql, attempt: Attempt) -> None:
+    """Write how hard an attempt is urged to end, where its row does not know yet."""
+    if stage := _fresh_stage(attempt):
+        moves.stop_stage(sql, attempt.token, stage, _until_next(attempt))
 
 
 def report_values(attempt: Attempt) -> tuple[float | None, float | None, str, str | None, str | None]:
