@@ -122,8 +122,8 @@ def test_the_names_are_those_of_the_setting(settings):
 
 
 def test_long_lines_are_read_once():
-    """A pattern that tries again from every place takes minutes for one long word."""
-    began = time.monotonic()
+    """A pattern that tries again from every place takes minutes of computing for one long word."""
+    began = time.thread_time()
     for line in ("x" * 300_000, "token" * 60_000, "token=" + "x" * 300_000, "://" + "a:" * 150_000):
         NONE.mask(line)
-    assert time.monotonic() - began < 10
+    assert time.thread_time() - began < 10
