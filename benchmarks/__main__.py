@@ -9,11 +9,29 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import drain, enqueue, options, page, pickup, table
+from benchmarks import (
+    contention,
+    drain,
+    enqueue,
+    finished,
+    held,
+    idle,
+    many,
+    memory,
+    options,
+    page,
+    pickup,
+    snapshot,
+    table,
+)  # fmt: skip
 from benchmarks.part import Result, measure
 from tools import processes, servers
 
-PARTS = {part.name: part for part in (drain.PART, enqueue.PART, pickup.PART)}
+ALL = (
+    drain.PART, enqueue.PART, *([many.PART] if many.IS_THERE else []), pickup.PART, idle.PART, memory.PART,
+    contention.PART, finished.PART, held.PART, snapshot.PART,
+)  # fmt: skip
+PARTS = {part.name: part for part in ALL}
 
 
 def main() -> int:

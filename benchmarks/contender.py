@@ -73,6 +73,10 @@ class Contender(ABC):
         """How many statements one sent job costs, by the name of a measure; nothing where there are none."""
         return {}
 
+    @abstractmethod
+    def statements_so_far(self) -> int:
+        """A counter of what workers have said to the server since some moment before they started."""
+
     def send(self, how: str, **values: Any) -> Any:
         """Send jobs from a process of its own, by a function of ``benchmarks.sending``."""
         return self.stage.call("benchmarks.sending", how, sender=self.sender, **values)
@@ -107,11 +111,11 @@ class Contender(ABC):
             yield workers
 
     @contextmanager
-    def warm(self, processes: int, threads: int) -> Iterator[Running]:
+    def warm(self, processes: int, threads: int, *words: str) -> Iterator[Running]:
         """Workers whose threads have all worked (on the jobs ``WARMING``), and that have nothing to do."""
         self.fresh()
         self.stage.record.clear()
-        with self.working(processes, threads) as workers:
+        with self.working(processes, threads, *words) as workers:
             self.send("burst", first=WARMING.start, count=len(WARMING))
             self.stage.record.wait(len(WARMING))
             self.settle()

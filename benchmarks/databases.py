@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -16,11 +17,12 @@ import psycopg
 from benchmarks import machine
 from tools import servers
 
-PLACE = "BENCHMARK_DATABASE"
-"""Environment variable with the address."""
+SYNCHRONOUS = os.environ.get("BENCHMARK_SYNCHRONOUS", "NORMAL")
+"""How SQLite treats the site's own commits. NORMAL is customary with a write-ahead log: a commit does not
+wait for the disk. Django's default is FULL; then most of what is measured is the disk."""
 
-POSTGRES_OPTIONS = ("-c", "shared_preload_libraries=pg_stat_statements", "-c", "track_io_timing=off")
-"""Of a server of our own. It waits for the disk at every commit, as it does for a user."""
+EMPTY = "empty"
+"""The template with tables, and somebody to ask for jobs."""
 
 Rows = list[tuple[Any, ...]]
 Fill = Callable[["Database"], None]
@@ -40,23 +42,30 @@ class Database(ABC):
         self._migrate = migrate
         self._templates: set[str] = set()
 
-    def fresh(self, kind: str = "empty", fill: Fill | None = None) -> None:
+    def fresh(self, kind: str = EMPTY, fill: Fill | None = None) -> None:
         """Begin with a new database.
 
         Parameters:
             kind: name of the template that it is copied from, which is made when it is first asked for.
             fill: fills that template.
         """
-        if kind not in self._templates:
-            self._drop()
-            self._create()
-            self._migrate(self.address)
-            if fill:
-                fill(self)
-            self._keep(kind)
-            self._templates.add(kind)
+        for wanted in dict.fromkeys((EMPTY, kind)):
+            if wanted not in self._templates:
+                self._make(wanted, fill if wanted == kind else None)
         self._drop()
         self._copy(kind)
+
+    def _make(self, kind: str, fill: Fill | None) -> None:
+        self._drop()
+        if EMPTY in self._templates:
+            self._copy(EMPTY)
+        else:
+            self._create()
+            self._migrate(self.address)
+        if fill:
+            fill(self)
+        self._keep(kind)
+        self._templates.add(kind)
 
     @abstractmethod
     def rows(self, statement: str, params: Sequence[Any] = ()) -> Rows:
@@ -95,7 +104,7 @@ class Sqlite(Database):
     def __init__(self, folder: Path, migrate: Callable[[str], None]) -> None:
         super().__init__(migrate)
         self.file = folder / "site.sqlite3"
-        self.address = f"sqlite://{self.file}"
+        self.address = f"sqlite://{self.file}#{SYNCHRONOUS}"
 
     def rows(self, statement: str, params: Sequence[Any] = ()) -> Rows:
         with closing(sqlite3.connect(self.file, timeout=60)) as connection, connection:
@@ -105,7 +114,7 @@ class Sqlite(Database):
         return []
 
     def described(self) -> str:
-        return f"SQLite {sqlite3.sqlite_version}"
+        return f"SQLite {sqlite3.sqlite_version} (write-ahead log, synchronous {SYNCHRONOUS})"
 
     def _create(self) -> None: ...
 
@@ -181,7 +190,9 @@ def opened(name: str, folder: Path, migrate: Callable[[str], None]) -> Iterator[
     if name == "sqlite":
         yield Sqlite(folder, migrate)
         return
-    with servers.postgres(POSTGRES_OPTIONS) as server:
+    # No options: it waits for the disk at every commit, as it does for a user.
+    with servers.postgres(options=()) as server:
+        _wait_until_open(server)
         database = Postgres(server, migrate)
         try:
             yield database
@@ -189,7 +200,20 @@ def opened(name: str, folder: Path, migrate: Callable[[str], None]) -> Iterator[
             database.end()
 
 
+def _wait_until_open(server: str, patience: float = 30.0) -> None:
+    """One that has just been started answers for a moment that it is not ready yet."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            psycopg.connect(server).close()
+            return
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 def _ask(address: str, statement: str, params: Sequence[Any] = ()) -> Rows:
     with psycopg.connect(address, autocommit=True) as connection:
-        cursor = connection.execute(statement, params)
+        cursor = connection.execute(statement, params or None)
         return cursor.fetchall() if cursor.description else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks import machine
+from benchmarks.agreed import QUIET
 from benchmarks.contender import Contender, WrongStates
 from benchmarks.figures import MICRO, Measure, Values
 from benchmarks.options import Size
@@ -16,7 +17,7 @@ def once(contender: Contender, size: Size) -> Values:
     contender.fresh()
     counted = contender.statements()
     contender.fresh()
-    with contender.working(1, 4, "--queues", "quiet"):  # so that there is somebody to ring for
+    with contender.working(1, 4, "--queues", QUIET[0]):  # so that there is somebody to ring for
         before = machine.cpu(contender.server())
         took = contender.send("burst", first=0, count=size.jobs)
         server = machine.cpu(contender.server()) - before

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import databases
+from benchmarks.agreed import COUNTER, DATABASE
 from benchmarks.contender import Contender
 from benchmarks.databases import Database, Fill
 from benchmarks.figures import Values
@@ -41,9 +42,18 @@ class Nightshift(Contender):
         super().__init__(stage)
         self.database = database
         self.name = NAMES[database.name]
-        stage.environment |= {databases.PLACE: database.address, "DJANGO_SETTINGS_MODULE": settings}
+        self._counter = stage.folder / "statements"
+        self._counter.touch()
+        stage.environment |= {DATABASE: database.address, "DJANGO_SETTINGS_MODULE": settings}
 
-    def fresh(self, kind: str = "empty", fill: Fill | None = None) -> None:
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Programs that are started in here count their statements, for ``statements_so_far``."""
+        self.stage.environment[COUNTER] = str(self._counter)
+        yield
+        del self.stage.environment[COUNTER]
+
+    def fresh(self, kind: str = databases.EMPTY, fill: Fill | None = None) -> None:
         """Begin with a new database; as `Database.fresh`."""
         self.database.fresh(kind, fill)
 
@@ -80,6 +90,9 @@ class Nightshift(Contender):
         missing = len(set(numbers) - seen)
         return f"{len(wrong)} rows are wrong, {missing} missing: {wrong[:3]}" if wrong or missing else ""
 
+    def statements_so_far(self) -> int:
+        return self._counter.stat().st_size
+
     def described(self) -> str:
         return self.database.described()
 
@@ -97,7 +110,7 @@ def opened(name: str, folder: Path, settings: str = "benchmarks.site.settings") 
     stage = Stage(place, {"DJANGO_SETTINGS_MODULE": settings})
 
     def migrate(address: str) -> None:
-        stage.environment |= {databases.PLACE: address}
+        stage.environment |= {DATABASE: address}
         stage.run("-m", "benchmarks.site.manage", "migrate", "--verbosity=0")
         stage.call("benchmarks.site.people", "make")
 

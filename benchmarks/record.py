@@ -14,8 +14,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-PLACE = "BENCHMARK_RECORD"
-"""Environment variable with the path of the file."""
+from benchmarks.agreed import RECORD
 
 ENTRY = struct.Struct("<qq")
 LOOK_AGAIN = 0.005
@@ -28,7 +27,7 @@ def started(number: int) -> None:
 
 @functools.cache
 def _file() -> int:
-    return os.open(os.environ[PLACE], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    return os.open(os.environ[RECORD], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine, record
+from benchmarks.agreed import RECORD, RUN_DIR
 from tools import processes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,7 +39,7 @@ class Stage:
     def __init__(self, folder: Path, environment: Mapping[str, str] = {}) -> None:
         self.folder = folder
         self.record = record.Record(folder / "record")
-        self.environment = _environment(folder) | {record.PLACE: str(self.record.path), **environment}
+        self.environment = _environment(folder) | {RECORD: str(self.record.path), **environment}
         self._count = 0
 
     def run(self, *words: str | Path) -> str:
@@ -128,7 +129,7 @@ def _environment(folder: Path) -> dict[str, str]:
     return ours | {
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         "PYTHONUNBUFFERED": "1",
-        "BENCHMARK_RUN_DIR": str(folder),
+        RUN_DIR: str(folder),
     }
 
 

@@ -12,6 +12,7 @@ import redis
 from dramatiq.brokers.redis import RedisBroker
 
 from benchmarks import record
+from benchmarks.agreed import QUIET
 from benchmarks.contender import Contender
 from benchmarks.stage import Stage
 from tools import servers
@@ -57,6 +58,9 @@ class DramatiqRedis(Contender):
         dead = self._redis.zcard(LEFT[2])
         return f"{dead} jobs are among the dead" if dead else ""
 
+    def statements_so_far(self) -> int:
+        return int(self._redis.info("stats")["total_commands_processed"])
+
     def described(self) -> str:
         version = self._redis.info("server")["redis_version"]
         return f"Dramatiq {dramatiq.__version__}, Redis {version} (keeps nothing on disk)"
@@ -74,7 +78,7 @@ def broker() -> RedisBroker:
     """What Dramatiq's command loads."""
     made = RedisBroker(url=os.environ[ADDRESS])  # type: ignore[no-untyped-call]
     dramatiq.set_broker(made)
-    for name, queue in (("nothing", "default"), ("quiet", "quiet")):
+    for name, queue in {"nothing": "default", **{name: name for name in QUIET}}.items():
         dramatiq.actor(actor_name=name, queue_name=queue)(_nothing)
     return made
 

@@ -1,4 +1,8 @@
-"""``sqlite:///path`` and ``postgres://user:password@host:port/name`` as Django wants them."""
+"""Addresses of databases as Django wants them.
+
+They are ``sqlite:///path#NORMAL`` (that is SQLite's ``synchronous``) and
+``postgres://user:password@host:port/name``.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ def database(address: str) -> dict[str, Any]:
     """The entry for ``DATABASES``."""
     parts = urlsplit(address)
     if parts.scheme == "sqlite":
-        return {"ENGINE": "django.db.backends.sqlite3", "NAME": parts.path}
+        options = {"init_command": f"PRAGMA synchronous = {parts.fragment or 'FULL'}"}
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": parts.path, "OPTIONS": options}
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": parts.path.lstrip("/"),

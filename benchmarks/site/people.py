@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-
-import django
+from benchmarks.site.start import start
 
 
 def make() -> int:
-    """Write them into the new database; the key of the star."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.site.settings")
-    django.setup()
+    """Write them into the new database: somebody who may see all jobs, and a star, whose key it answers."""
+    start()
     from django.contrib.auth.models import User
 
     from benchmarks.site.models import Star
 
-    User.objects.create(username="ann")
+    User.objects.create(username="ann", is_superuser=True)
     return Star.objects.create(name="Vega").id

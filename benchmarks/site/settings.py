@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from benchmarks.agreed import DATABASE, RUN_DIR
 from benchmarks.site.addresses import database
 
 SECRET_KEY = "only for benchmarks, and long enough for what a TOM encrypts with it"  # noqa: S105
@@ -14,7 +15,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
 LOGIN_URL = "/login/"
-MEDIA_ROOT = os.environ["BENCHMARK_RUN_DIR"]
+MEDIA_ROOT = os.environ[RUN_DIR]
 
 INSTALLED_APPS = [
     "tom_nightshift",
@@ -48,10 +49,10 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": database(os.environ["BENCHMARK_DATABASE"])}
+DATABASES = {"default": database(os.environ[DATABASE])}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-NIGHTSHIFT = {"RUN_DIR": os.environ["BENCHMARK_RUN_DIR"]}
+NIGHTSHIFT = {"RUN_DIR": os.environ[RUN_DIR]}
 
 LOGGING = {
     "version": 1,
