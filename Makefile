@@ -4,6 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin/
 TEST_BIN := .venvs/main/bin/
 export RESET CHECK ONLINE
+# make bench PARTS="drain pickup" DATABASE=sqlite RUNS=1 N=5000
+BENCH := $(if $(PARTS),--parts $(PARTS),--page) $(if $(DATABASE),--database $(DATABASE)) \
+	$(if $(RUNS),--runs $(RUNS)) $(if $(N),--jobs $(N)) $(if $(LONG),--long)
 
 help: ## Say what can be done here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +22,10 @@ chaos: ## Real faults for about twenty minutes, on both databases; writes docs/e
 	@$(PYTHON) -m tools.venv main
 	@$(if $(KILLS),NIGHTSHIFT_CHAOS_KILLS=$(KILLS)) $(if $(SEED),NIGHTSHIFT_CHAOS_SEED=$(SEED)) $(PYTHON) -m tools.chaos $(ARGS)
 
+bench: ## What it costs, beside others; writes docs/explain/benchmarks.md (PARTS="drain pickup" RUNS=1 N=5000 LONG=1)
+	@$(PYTHON) -m tools.venv main
+	@$(TEST_BIN)python -m benchmarks $(BENCH) $(ARGS)
+
 test-fast: ## The quick tests: no server, no TOM Toolkit, no science (ARGS="-k word" is passed on to pytest)
 	@$(PYTHON) -m tools.venv main
 	@$(TEST_BIN)pytest -m "not postgres and not e2e and not tom and not browser" \
@@ -33,4 +40,4 @@ fix: ## Repair what can be repaired; write the reference pages anew from the cod
 	@$(TEST_BIN)ruff format .
 	@$(PYTHON) -m tools.reference
 
-.PHONY: help demo test chaos test-fast lint fix
+.PHONY: help demo test chaos bench test-fast lint fix

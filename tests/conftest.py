@@ -16,7 +16,7 @@ from tests import databases
 
 CHROMIUM = "NIGHTSHIFT_TEST_CHROMIUM"
 
-MARKS = {"e2e": "e2e", "chaos": "e2e", "toolkit": "tom", "browser": "browser"}
+MARKS = {"e2e": "e2e", "chaos": "e2e", "benchmarks": "e2e", "toolkit": "tom", "browser": "browser"}
 """Folder → the mark that everything in it carries."""
 
 IMPORTS_MORE = ("toolkit", "browser")

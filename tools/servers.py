@@ -1,9 +1,8 @@
-"""What the tests need besides Python: a PostgreSQL server and a Chromium.
+"""What tests and benchmarks need besides Python: a PostgreSQL server, a Redis server and a Chromium.
 
 Each is taken from its variable if that is set; else found on this machine (a server is started for us
 alone, on a free port, in a temporary folder); else, as root on Debian or Ubuntu, installed with apt-get.
-Where all that fails, `Missing` says in a sentence what the person can do. To add Redis: one more function
-like `postgres`.
+Where all that fails, `Missing` says in a sentence what the person can do.
 """
 
 from __future__ import annotations
@@ -26,8 +25,15 @@ from typing import IO
 from tools import processes
 
 POSTGRES = "NIGHTSHIFT_TEST_POSTGRES"
+REDIS = "NIGHTSHIFT_TEST_REDIS"
 CHROMIUM = "NIGHTSHIFT_TEST_CHROMIUM"
 UNPRIVILEGED = ("postgres", "nobody")
+THROWN_AWAY = ("-F",)
+"""Options of a PostgreSQL whose data nobody needs once it has ended: it waits for no disk."""
+
+REDIS_ORDERS = 'bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave ""\nappendonly no\n'
+"""Of a Redis of our own: it keeps nothing on disk, and its neighbours do not know the password."""
+
 _installing = threading.Lock()
 
 
@@ -39,24 +45,26 @@ class Missing(Exception):
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """The address of a PostgreSQL server; a private one ends with the block."""
+def postgres(options: Sequence[str] = THROWN_AWAY) -> Iterator[str]:
+    """The address of a PostgreSQL server; a private one is started with these options, and ends with the
+    block.
+    """
     if given := os.environ.get(POSTGRES):
         yield given
         return
-    with private_postgres() as server:
+    with private_postgres(options) as server:
         yield server.address
 
 
 @contextmanager
-def private_postgres() -> Iterator[Server]:
+def private_postgres(options: Sequence[str] = THROWN_AWAY) -> Iterator[Server]:
     """A PostgreSQL server of our own, which may be crashed; it ends with the block."""
     programs = _found_or_installed(_postgres_programs, ["postgresql"], f"or set {POSTGRES}=postgres://…")
     with _private_folder() as folder:
         password, port = secrets.token_hex(16), _free_port()
         _make_cluster(programs, folder, password)
         address = f"postgres://nightshift:{password}@127.0.0.1:{port}/postgres"
-        server = Server(address, _postgres_command(programs, folder, port), folder, port)
+        server = Server(address, _postgres_command(programs, folder, port, options), folder, port)
         try:
             server.start()
             yield server
@@ -90,9 +98,37 @@ def _make_cluster(programs: Path, folder: Path, password: str) -> None:
         raise Missing(f"PostgreSQL's initdb failed: {_last_words(folder / 'log')}")
 
 
-def _postgres_command(programs: Path, folder: Path, port: int) -> list[str | Path]:
+def _postgres_command(programs: Path, folder: Path, port: int, options: Sequence[str]) -> list[str | Path]:
     loopback = ["-h", "127.0.0.1", "-p", str(port), "-k", ""]
-    return [programs / "postgres", "-D", folder / "data", *loopback, "-F"]  # -F: no fsync, it is thrown away
+    return [programs / "postgres", "-D", folder / "data", *loopback, *options]
+
+
+# --- Redis -----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """The address of a Redis server; a private one, which keeps nothing on disk, ends with the block."""
+    if given := os.environ.get(REDIS):
+        yield given
+        return
+    program = _found_or_installed(_redis_program, ["redis-server"], f"or set {REDIS}=redis://…")
+    with _private_folder() as folder:
+        password, port = secrets.token_hex(16), _free_port()
+        orders = folder / "redis.conf"
+        orders.write_text(REDIS_ORDERS.format(port=port, password=password))
+        shutil.chown(orders, *_owner())
+        server = Server(f"redis://:{password}@127.0.0.1:{port}/0", [program, orders], folder, port)
+        try:
+            server.start()
+            yield server.address
+        finally:
+            server.end()
+
+
+def _redis_program() -> Path | None:
+    found = shutil.which("redis-server")
+    return Path(found) if found else None
 
 
 # --- Chromium --------------------------------------------------------------------------------------

@@ -21,12 +21,15 @@ FUTURE = "from __future__ import annotations"
 
 
 def test_no_file_is_too_long():
-    lines = {shown(file): len(file.read_text().splitlines()) for file in python_files("src", "demo", "tools")}
+    lines = {
+        shown(file): len(file.read_text().splitlines())
+        for file in python_files("src", "demo", "tools", "benchmarks")
+    }
     assert {file: count for file, count in lines.items() if count > LONGEST_FILE} == {}
 
 
 def test_every_module_has_a_name_that_says_something():
-    files = python_files("src", "demo", "tools")
+    files = python_files("src", "demo", "tools", "benchmarks")
     assert [shown(file) for file in files if file.stem in NAMES_THAT_SAY_NOTHING] == []
 
 
@@ -70,7 +73,7 @@ def python_files(*folders: str) -> Iterator[Path]:
 
 
 def modules() -> list[Path]:
-    files = python_files("src", "demo", "tools", "tests")
+    files = python_files("src", "demo", "tools", "tests", "benchmarks")
     ours = (file for file in files if not shown(file).startswith(NOT_OUR_HAND))
     return [file for file in ours if file.name != "__init__.py"]
 

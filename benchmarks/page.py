@@ -1,0 +1,71 @@
+"""The page of the documentation that shows the figures, and the file in which they are kept for it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks import machine, stage, table
+from benchmarks.part import Part, Result
+
+PAGE = stage.ROOT / "docs" / "explain" / "benchmarks.md"
+
+TOP = """# What it costs
+
+Written by `make bench`, which measures Nightshift on both databases in the same run as its rivals, in
+alternation, and looks at every job afterwards: a run in which one job is not in the state in which it should
+be gives no figure.
+
+The machine is shared, so seconds vary from run to run. What counts are ratios to the rival in the same run,
+and CPU time. Figures are the median of the runs (lowest to highest); a ratio is the median of the ratios of
+each run.
+
+Every job of Nightshift is *tracked*: sent inside `atomic()`, with owner and subject; its attempt is recorded,
+what it logs is captured, it logs one line and returns a result, and all that is checked. The rival keeps
+nothing: no state, no log, no result. The *bar* is what we mean to reach.
+
+"""
+
+
+def keep(place: Path, results: Sequence[Result]) -> None:
+    """Add these to the file."""
+    with place.open("a") as lines:
+        for result in results:
+            kept = {"part": result.part.name, "date": _today(), "values": result.values}
+            lines.write(
+                json.dumps(kept | {"described": result.described, "problems": result.problems}) + "\n"
+            )
+
+
+def kept(place: Path, parts: Mapping[str, Part]) -> list[Result]:
+    """The newest of each part."""
+    newest = {line["part"]: line for line in map(json.loads, place.read_text().splitlines())}
+    return [
+        Result(part, newest[name]["values"], newest[name]["described"], newest[name]["problems"])
+        for name, part in parts.items()
+        if name in newest
+    ]
+
+
+def write(results: Sequence[Result]) -> None:
+    """The page anew."""
+    about = [f"- *{result.part.name}*: {result.part.about}{_runs(result)}" for result in results]
+    problems = [problem for result in results for problem in result.problems]
+    sections = [_where(results), table.write(results), "\n".join(about), "\n".join(problems)]
+    PAGE.write_text(TOP + "\n\n".join(section for section in sections if section) + "\n")
+
+
+def _where(results: Sequence[Result]) -> str:
+    versions = dict.fromkeys(version for result in results for version in result.described)
+    return f"Measured on {_today()}: {machine.described()}; {'; '.join(versions)}."
+
+
+def _runs(result: Result) -> str:
+    most = max((len(values) for values in result.values.values()), default=0)
+    return f" {most} runs." if most > 1 else " One run."
+
+
+def _today() -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime())

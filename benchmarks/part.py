@@ -1,0 +1,108 @@
+"""A part of the benchmarks: what it measures, on whom, and how it is run by itself."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks import options, ours, rivals, stage, table
+from benchmarks.contender import Contender, WrongStates
+from benchmarks.figures import Measure, Values
+from benchmarks.options import Size
+from tools import processes
+
+Once = Callable[[Any, Size], Values]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing that is measured.
+
+    Parameters:
+        once: measures one contender once.
+        about: what is done, in a sentence for the page.
+        beside_rivals: whether rivals are measured too; else ours are compared with themselves.
+        databases: those on which it makes sense.
+    """
+
+    name: str
+    once: Once
+    measures: Sequence[Measure]
+    about: str
+    beside_rivals: bool = False
+    databases: Sequence[str] = ("sqlite", "postgres")
+    settings: str = "benchmarks.site.settings"
+
+
+@dataclass
+class Result:
+    """What all runs of a part gave: contender → one `Values` a run, in the order of the runs."""
+
+    part: Part
+    values: dict[str, list[Values]] = field(default_factory=dict)
+    described: list[str] = field(default_factory=list)
+    """Databases and rivals, with their versions."""
+
+    problems: list[str] = field(default_factory=list)
+    """Runs that gave no figure, and why."""
+
+    def of(self, contender: str, measure: str) -> list[float]:
+        """All values of one measure."""
+        return [values[measure] for values in self.values.get(contender, ()) if measure in values]
+
+
+def measure(part: Part, wanted: options.Options) -> Result:
+    """Run a part, the contenders in alternation.
+
+    A run that leaves jobs in a state in which they should not be gives no figure.
+
+    Raises:
+        Missing: a server is not here and could not be brought.
+    """
+    result = Result(part)
+    with ExitStack() as held:
+        folder = held.enter_context(stage.folder())
+        contenders = [held.enter_context(context) for context in _contexts(part, wanted, folder)]
+        result.described = [contender.described() for contender in contenders]
+        for run in range(wanted.size.runs):
+            for contender in contenders:
+                _run(result, run, contender, wanted.size)
+    return result
+
+
+def main(part: Part) -> None:
+    """``python -m benchmarks.PART``: run it and print its table."""
+    wanted = options.parse(sys.argv[1:], part.about)
+    processes.end_on_signals()
+    result = measure(part, wanted)
+    print(table.write([result]), *result.problems, sep="\n")
+    sys.exit(1 if result.problems else 0)
+
+
+def _run(result: Result, run: int, contender: Contender, size: Size) -> None:
+    try:
+        values = result.part.once(contender, size)
+    except (WrongStates, TimeoutError) as problem:
+        result.problems.append(f"No figure: {result.part.name}, run {run + 1}: {problem}")
+        _tell(result.problems[-1])
+        return
+    result.values.setdefault(contender.name, []).append(values)
+    figures = [f"{each.name} {values[each.name]:,.{each.digits}f}" for each in result.part.measures
+               if each.name in values]  # fmt: skip
+    _tell(f"{result.part.name} {run + 1}: {contender.name}: {', '.join(figures)}")
+
+
+def _contexts(part: Part, wanted: options.Options, folder: Any) -> Iterator[Any]:
+    for database in wanted.databases:
+        if database in part.databases:
+            yield ours.opened(database, folder, part.settings)
+    for rival in wanted.rivals if part.beside_rivals else ():
+        yield rivals.opened(rival, folder)
+
+
+def _tell(words: str) -> None:
+    print(time.strftime("%H:%M:%S"), words, file=sys.stderr, flush=True)

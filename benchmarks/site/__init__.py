@@ -1,0 +1,1 @@
+"""The site under test: a Django site with Nightshift, or with ``settings_tom`` a TOM."""

@@ -1,0 +1,1 @@
+"""Each part of the benchmarks, at a size that says nothing about speed: what they do is right."""
