@@ -41,6 +41,8 @@ def main() -> int:
     for name in wanted.parts:
         try:
             results.append(measure(PARTS[name], wanted))
+            if results[-1].stopped:
+                break
         except servers.Missing as problem:
             problems.append(f"Not measured: {name}: {problem}")
     print(table.write(results))

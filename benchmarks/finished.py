@@ -16,23 +16,22 @@ FEW = 50
 EVERY = 100
 """One in so many of a long history is Ann's; of a short one, all are."""
 
-TIMES = 20
 BAR = dict.fromkeys(("sqlite", "postgres"), "≤ 1.2")
 
 
 def once(contender: Nightshift, size: Size) -> Values:
     """Few, then many."""
     every = min(EVERY, max(1, size.finished // FEW))
-    few = _with(contender, f"few_{FEW}", partial(rows.add_finished, count=FEW, every=1))
+    few = _with(contender, size, f"few_{FEW}", partial(rows.add_finished, count=FEW, every=1))
     history = partial(rows.add_finished, count=size.finished, every=every)
-    many = _with(contender, f"many_{size.finished}", history)
+    many = _with(contender, size, f"many_{size.finished}", history)
     ratios = {f"{name}_ratio": many[name] / few[name] for name in few}
     return {**many, **ratios}
 
 
-def _with(contender: Nightshift, kind: str, fill: Fill) -> dict[str, float]:
-    took = {"claim": claiming.microseconds(contender, kind, fill)}
-    pages = contender.stage.call("benchmarks.site.web", "list_pages", times=TIMES)
+def _with(contender: Nightshift, size: Size, kind: str, fill: Fill) -> dict[str, float]:
+    took = {"claim": claiming.microseconds(contender, size.claimed, kind, fill)}
+    pages = contender.stage.call("benchmarks.site.web", "list_pages", times=size.pages)
     return took | {whose or "mine": statistics.median(each) for whose, each in pages.items()}
 
 

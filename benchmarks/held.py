@@ -15,8 +15,9 @@ BAR = dict.fromkeys(("sqlite", "postgres"), "≤ 1.2")
 
 def once(contender: Nightshift, size: Size) -> Values:
     """None, then many."""
-    without = claiming.microseconds(contender)
-    behind = claiming.microseconds(contender, f"held_{size.held}", partial(rows.add_held, count=size.held))
+    without = claiming.microseconds(contender, size.claimed)
+    many = partial(rows.add_held, count=size.held)
+    behind = claiming.microseconds(contender, size.claimed, f"held_{size.held}", many)
     return {"claim": behind, "ratio": behind / without}
 
 

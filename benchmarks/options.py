@@ -43,8 +43,19 @@ class Size:
     held: int = 100_000
     """Jobs in front that may not begin."""
 
+    claimed: int = 800
+    """Jobs that are claimed, eight at a time."""
+
+    pages: int = 20
+    """Times that a page is asked for."""
+
     snapshot: float = 20.0
     """Seconds for which an old snapshot is held open."""
+
+    def changed(self) -> str:
+        """What is not as by default, in words; runs are counted elsewhere."""
+        mine = {size.name: getattr(self, size.name) for size in fields(self) if size.name != "runs"}
+        return ", ".join(f"{name} {value:,}" for name, value in mine.items() if value != getattr(Size, name))
 
 
 LONG = Size(snapshot=600.0)

@@ -10,6 +10,9 @@ from pathlib import Path
 from benchmarks import machine, stage, table
 from benchmarks.part import Part, Result
 
+KEPT = ("values", "described", "problems", "sizes")
+"""Of each `Result`."""
+
 PAGE = stage.ROOT / "docs" / "explain" / "benchmarks.md"
 
 TOP = """# What it costs
@@ -33,17 +36,15 @@ def keep(place: Path, results: Sequence[Result]) -> None:
     """Add these to the file."""
     with place.open("a") as lines:
         for result in results:
-            kept = {"part": result.part.name, "date": _today(), "values": result.values}
-            lines.write(
-                json.dumps(kept | {"described": result.described, "problems": result.problems}) + "\n"
-            )
+            kept = {name: getattr(result, name) for name in KEPT}
+            lines.write(json.dumps({"part": result.part.name, "date": _today(), **kept}) + "\n")
 
 
 def kept(place: Path, parts: Mapping[str, Part]) -> list[Result]:
     """The newest of each part."""
     newest = {line["part"]: line for line in map(json.loads, place.read_text().splitlines())}
     return [
-        Result(part, newest[name]["values"], newest[name]["described"], newest[name]["problems"])
+        Result(part, **{key: newest[name][key] for key in KEPT})
         for name, part in parts.items()
         if name in newest
     ]
@@ -64,7 +65,8 @@ def _where(results: Sequence[Result]) -> str:
 
 def _runs(result: Result) -> str:
     most = max((len(values) for values in result.values.values()), default=0)
-    return f" {most} runs." if most > 1 else " One run."
+    sizes = f"; here with {result.sizes}" if result.sizes else ""
+    return f" {most} runs{sizes}." if most > 1 else f" One run{sizes}."
 
 
 def _today() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from benchmarks import options, ours, rivals, stage, table
 from benchmarks.contender import Contender, WrongStates
 from benchmarks.figures import Measure, Values
 from benchmarks.options import Size
+from benchmarks.stage import Failed
 from tools import processes
 
 Once = Callable[[Any, Size], Values]
@@ -50,6 +51,12 @@ class Result:
     problems: list[str] = field(default_factory=list)
     """Runs that gave no figure, and why."""
 
+    sizes: str = ""
+    """Of what less or more was done than by default."""
+
+    stopped: bool = False
+    """Whether somebody put an end to it; what was measured by then is there."""
+
     def of(self, contender: str, measure: str) -> list[float]:
         """All values of one measure."""
         return [values[measure] for values in self.values.get(contender, ()) if measure in values]
@@ -63,8 +70,8 @@ def measure(part: Part, wanted: options.Options) -> Result:
     Raises:
         Missing: a server is not here and could not be brought.
     """
-    result = Result(part)
-    with ExitStack() as held:
+    result = Result(part, sizes=wanted.size.changed())
+    with ExitStack() as held, _stoppable(result):
         folder = held.enter_context(stage.folder())
         contenders = [held.enter_context(context) for context in _contexts(part, wanted, folder)]
         result.described = [contender.described() for contender in contenders]
@@ -80,13 +87,22 @@ def main(part: Part) -> None:
     processes.end_on_signals()
     result = measure(part, wanted)
     print(table.write([result]), *result.problems, sep="\n")
-    sys.exit(1 if result.problems else 0)
+    sys.exit(1 if result.problems or result.stopped else 0)
+
+
+@contextmanager
+def _stoppable(result: Result) -> Iterator[None]:
+    """Ctrl-C ends the runs and not the figures."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        result.stopped = True
 
 
 def _run(result: Result, run: int, contender: Contender, size: Size) -> None:
     try:
         values = result.part.once(contender, size)
-    except (WrongStates, TimeoutError) as problem:
+    except (WrongStates, Failed, TimeoutError) as problem:
         result.problems.append(f"No figure: {result.part.name}, run {run + 1}: {problem}")
         _tell(result.problems[-1])
         return

@@ -12,8 +12,9 @@ from benchmarks.part import Result
 from benchmarks.table import write
 
 SMALL = Size(
-    runs=1, jobs=40, many=40, pickups=5, pairs=2, idle=0.5, busy=0.5, finished=200, held=50, snapshot=0.5
-)
+    runs=1, jobs=40, many=40, pickups=5, pairs=2, idle=0.5, busy=0.5, finished=200, held=50, claimed=16,
+    pages=2, snapshot=0.5,
+)  # fmt: skip
 BESIDE_RIVALS = [name for name, part in PARTS.items() if part.beside_rivals]
 
 
