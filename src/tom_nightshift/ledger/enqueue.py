@@ -13,10 +13,10 @@ from dramatiq.common import current_millis
 
 from tom_nightshift.conf import get_settings
 from tom_nightshift.exceptions import ArgumentsRefused
-from tom_nightshift.ledger import asking, bell, keys, retrying, storable
+from tom_nightshift.ledger import asking, bell, keys, limits, retrying, storable
 from tom_nightshift.ledger.arguments import bound_arguments, with_defaults
 from tom_nightshift.ledger.attempt import Retry, current
-from tom_nightshift.ledger.holding import ready_or_paused
+from tom_nightshift.ledger.holding import ready_or_held
 from tom_nightshift.ledger.secrets import of_arguments
 from tom_nightshift.ledger.session import Sql, callers_transaction
 from tom_nightshift.states import Hold
@@ -66,8 +66,10 @@ def write_row(
     # Not by message.copy(): that adds options to those that are there.
     clean = replace(message, options={k: v for k, v in message.options.items() if k not in OURS})
     encoded = _encode(clean, arguments)
-    values = _values(clean, actor, arguments, wanted) | {"message": encoded}
+    falls_under = limits.of_call(actor, arguments)
+    values = _values(clean, actor, arguments, wanted) | {"message": encoded} | limits.columns(falls_under)
     with callers_transaction() as sql:
+        limits.note(sql, falls_under)
         job_id, message_id = _insert(sql, values, clean, delay, _seconds_of_use(clean, actor))
         bell.ring_on_commit()
     return job_id, replace(clean, message_id=message_id)
@@ -144,8 +146,7 @@ def _values(
     subject = asking.subject_of(wanted["subject"], arguments)
     parent = current.get()
     title = message.options.get("title") or title_of(actor, message.actor_name, arguments)
-    named = with_defaults(actor, arguments)
-    secrets = of_arguments(named)
+    secrets = of_arguments(with_defaults(actor, arguments))
     return {
         "queue": message.queue_name,
         "task": message.actor_name,
@@ -159,7 +160,7 @@ def _values(
         "parent": parent.job_id if parent else None,
         "root": parent.root if parent else None,
         "origin": wanted["origin"],
-        "unique_key": keys.unique_key(actor, named, secrets),
+        "unique_key": keys.unique_key(actor, arguments),
     }
 
 
@@ -193,7 +194,7 @@ def _insert(
         "run_at": "NULL" if due else sql.after(delay or 0),
         "expires_at": "NULL" if of_use is None else sql.after(of_use),
         # In this very statement: no other way costs less, and none is nearer to the truth.
-        "hold": ready_or_paused("%s") if due else f"'{Hold.UNTIL}'",
+        "hold": ready_or_held("%s", f"'{_held_by_its_keys(row)}'") if due else f"'{Hold.UNTIL}'",
     }
     marks = ", ".join(["%s"] * len(row))
     statement = (
@@ -209,6 +210,12 @@ def _insert(
 
 
 MOST_MEETINGS = 100
+
+
+def _held_by_its_keys(row: Mapping[str, Any]) -> Hold:
+    if row["limit_key"]:
+        return Hold.LIMIT
+    return Hold.RATE if row["rate_key"] else Hold.NONE
 
 
 def _there(sql: Sql, row: Mapping[str, Any]) -> list[tuple[Any, ...]]:
