@@ -13,7 +13,7 @@ from itertools import product
 import pytest
 
 from tests.support.jobs import actor, own_sql
-from tom_nightshift.ledger import holding, moves, rescue
+from tom_nightshift.ledger import admission, holding, moves, rescue
 from tom_nightshift.models import Attempt, Job, Queue
 from tom_nightshift.states import FINAL, Hold, State
 
@@ -82,6 +82,7 @@ def release_all(sql):
 
 
 WAITING = {(State.WAITING, hold) for hold in Hold}
+KEPT_BY_A_KEY = {(State.WAITING, hold) for hold in (Hold.LIMIT, Hold.RATE)}
 RUNNING = {(State.RUNNING, hold) for hold in Hold}
 
 CHANGES = {
@@ -95,7 +96,8 @@ CHANGES = {
     "release_parked": (lambda sql: moves.release_parked(sql, ["task"]), {(State.WAITING, Hold.PARKED)}),
     "expire": (moves.expire, WAITING),
     "stop_stage": (of_each(lambda sql, job_id: moves.stop_stage(sql, (job_id, 1), 2, 10.0)), RUNNING),
-    "pause": (lambda sql: holding.pause(sql, "default", ""), {(State.WAITING, Hold.NONE)}),
+    "pause": (lambda sql: holding.pause(sql, "default", ""), {(State.WAITING, Hold.NONE), *KEPT_BY_A_KEY}),
+    "admit": (lambda sql: admission.admit(sql, 9), KEPT_BY_A_KEY),
     "resume": (lambda sql: holding.resume(sql, "default"), {(State.WAITING, Hold.PAUSED)}),
     "put_right": (holding.put_right, {(State.WAITING, Hold.PAUSED)}),
     "return_orphans": (lambda sql: rescue.return_orphans(sql, rescue.orphans(sql), again), RUNNING),

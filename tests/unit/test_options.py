@@ -108,6 +108,48 @@ def test_what_makes_no_key_is_refused(declare, unique, words):
 
 
 @pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        (0, "limit is 0: it takes the number of jobs at a time, 1 or more, as in .'ATLAS', 2."),
+        (("ATLAS", 0), "limit is 0"),
+        (("ATLAS", 2.5), r"limit is 2\.5"),
+        (True, "limit is True"),
+        ("ATLAS", "limit is 'ATLAS'"),
+        (("ATLAS",), r"limit is \('ATLAS',\): it takes \('ATLAS', 2\), or 2; the name has 1 to 200 char"),
+        (("", 2), "the name has 1 to 200 characters"),
+        ((2, "ATLAS"), "it takes"),
+        (("{site}", 2), "task has no argument 'site'"),
+    ],
+)
+def test_a_limit_that_cannot_be_kept_to_is_refused(declare, limit, words):
+    with pytest.raises(OptionRefused, match=words):
+        declare(limit=limit)
+
+
+@pytest.mark.parametrize(
+    ("rate", "meant"),
+    [
+        ("10 per minute", "10/m"),
+        ("10/min", "10/m"),
+        ("5 / s", "5/s"),
+        ("100 an hour", "100/h"),
+        ("007/Day", "7/d"),
+        (("ATLAS", "10 per minute"), "10/m"),
+    ],
+)
+def test_of_a_rate_in_other_words_the_right_form_is_told(declare, rate, meant):
+    with pytest.raises(OptionRefused, match=f"rate is .*: it takes a whole number.*: you mean '{meant}'"):
+        declare(rate=rate)
+    declare(rate=meant)
+
+
+@pytest.mark.parametrize("rate", ["0/m", "often", 10, "-1/s", "1.5/s", "", ("ATLAS", 10)])
+def test_a_rate_that_says_nothing_is_refused(declare, rate):
+    with pytest.raises(OptionRefused, match=r"rate is .*, as in 10/m\."):
+        declare(rate=rate)
+
+
+@pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"isolation": "thread"}, "isolation is 'thread'"),

@@ -14,7 +14,7 @@ from tests.web.conftest import HTMX, encoded
 from tom_nightshift import testing
 from tom_nightshift.ledger.presence import Presence
 from tom_nightshift.ledger.session import callers_transaction
-from tom_nightshift.models import Attempt, Job, Log
+from tom_nightshift.models import Attempt, Job, Limit, Log
 from tom_nightshift.web import offers
 from tom_nightshift.web.offers import Choice, Offer
 
@@ -77,6 +77,14 @@ def test_pages_bear_an_owner_and_a_kind_of_subject_that_are_gone(as_, make_job, 
         ({"state": "waiting"}, "Waiting to start on this server."),
         ({"state": "waiting", "hold": "parked"}, "It cannot start: no worker here knows this task."),
         ({"state": "waiting", "hold": "paused"}, "Waiting: staff have paused jobs like this one"),
+        (
+            {"state": "waiting", "hold": "limit", "limit_key": "ATLAS"},
+            "Waiting for ATLAS: it may begin at any moment.",
+        ),
+        (
+            {"state": "waiting", "hold": "rate", "rate_key": "pages_find"},
+            "Waiting for others of its kind: at most 1 a minute, the next may begin at any moment.",
+        ),
         ({"state": "waiting", "hold": "until", "reason": "later", "error": "waiting for ATLAS",
           "run_at": NOON},
          "Waiting for ATLAS, next look 2099-01-01 12:00 UTC."),
@@ -329,3 +337,24 @@ class NothingCollected:
         if name.startswith("tom_nightshift/"):
             raise ValueError(f"Missing staticfiles manifest entry for {name!r}")
         return f"/static/{name}"
+
+
+def test_a_job_that_waits_for_its_turn_says_how_many_have_it_before(as_, make_job):
+    Limit.objects.create(kind="limit", key="ATLAS", template="ATLAS", number=2, used_at=timezone.now())
+    for _ in range(2):
+        make_job("running", limit_key="ATLAS")
+    job = make_job("waiting", hold="limit", limit_key="ATLAS")
+    assert "Waiting for ATLAS: 2 of 2 in use." in as_("owner").get(job.get_absolute_url()).content.decode()
+    assert "waiting for its turn" in as_("owner").get("/nightshift/").content.decode()
+
+
+def test_one_that_waits_for_its_rate_says_when_the_next_may_begin(as_, make_job):
+    now = timezone.now()
+    Limit.objects.create(
+        kind="rate", key="ATLAS", template="ATLAS", number=10, period=86_400,
+        recent=f"[[{now.timestamp()}, 10]]", used_at=now,
+    )  # fmt: skip
+    job = make_job("waiting", hold="rate", rate_key="ATLAS")
+    page = as_("owner").get(job.get_absolute_url()).content.decode()
+    tomorrow = f"{now + timedelta(days=1):%Y-%m-%d %H:%M} UTC"
+    assert f"Waiting for ATLAS: at most 10 a day, the next may begin at {tomorrow}." in page

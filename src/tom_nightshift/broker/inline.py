@@ -172,7 +172,7 @@ def _spoilt() -> DatabaseError | None:
 def _waiting_jobs() -> list[int]:
     with callers_transaction() as sql:
         rows = sql.rows(
-            "SELECT id FROM tom_nightshift_job WHERE state = 'waiting' AND hold IN ('', 'until') "
-            "ORDER BY priority, ord, id"
+            "SELECT id FROM tom_nightshift_job WHERE state = 'waiting' "
+            "AND hold IN ('', 'until', 'limit', 'rate') ORDER BY priority, ord, id"
         )
     return [job_id for (job_id,) in rows]

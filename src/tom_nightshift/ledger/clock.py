@@ -39,6 +39,13 @@ def age_sql(vendor: str, column: str) -> str:
     return f"extract(epoch from ({now_sql(vendor)} - {column}))"
 
 
+def epoch_sql(vendor: str) -> str:
+    """SQL for now, in seconds since 1970."""
+    if vendor == "sqlite":
+        return f"((julianday({now_sql(vendor)}) - 2440587.5) * 86400.0)"
+    return f"extract(epoch from {now_sql(vendor)})"
+
+
 def read_now(connection: Any) -> Any:
     """The time by the database's clock (whatever type its driver gives)."""
     with connection.cursor() as cursor:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tom_nightshift import events
-from tom_nightshift.ledger import following, moves, outcomes
+from tom_nightshift.ledger import admission, following, moves, outcomes
 from tom_nightshift.ledger.attempt import Attempt
 from tom_nightshift.ledger.bell import Bell
 from tom_nightshift.ledger.in_hand import InHand
@@ -206,18 +206,20 @@ class Dispatcher(threading.Thread):
         if not handed and not wants:
             return False
         try:
-            self._write_and_claim(handed, free if wants else 0)
+            return self._write_and_claim(handed, free if wants else 0)
         finally:
             self._handed_over.extendleft(reversed(handed))  # those that were not written
-        return True
 
-    def _write_and_claim(self, handed: list[HandedOver], free: int) -> None:
-        """The one transaction: outcomes of finished attempts, then the claim of the next."""
+    def _write_and_claim(self, handed: list[HandedOver], free: int) -> bool:
+        """The one transaction: outcomes of finished attempts, then the claim of the next. Whether it did
+        anything.
+        """
         try:
             with self.connection.transaction() as sql:
                 accepted = [outcomes.write(sql, item.attempt, item.outcome) for item in handed]
                 following.write(sql, _accepted(handed, accepted))
                 moves.release_due(sql)
+                admission.admit(sql, free)
                 claimed = moves.claim(sql, self.presence.name, list(self.mailboxes), free) if free else []
         except UNREACHABLE:
             raise
@@ -225,9 +227,10 @@ class Dispatcher(threading.Thread):
             if not handed:
                 raise
             self._write_one_by_one(handed)
-            return
+            return True
         self._settle(handed, accepted)
         self._deliver(claimed)
+        return bool(accepted or claimed)
 
     def _write_one_by_one(self, handed: list[HandedOver]) -> None:
         """One of these is refused: it must not keep the others from their rows."""
@@ -292,18 +295,22 @@ class Dispatcher(threading.Thread):
         """Whether a claim would find something. Probed before any lock is taken."""
         with self.connection.reading() as sql:
             until_due = moves.seconds_until_due(sql)
-            return (until_due is not None and until_due <= 0) or moves.anything_ready(
-                sql, list(self.mailboxes)
+            return (
+                (until_due is not None and until_due <= 0)
+                or moves.anything_ready(sql, list(self.mailboxes))
+                or admission.is_called_for(sql)
             )
 
     def _patience(self) -> float:
         """How long to wait for a ring: until the next job is due, at most one poll."""
+        if self._free_threads(0) <= 0:  # the end of a job rings
+            return POLL
         try:
             with self.connection.reading() as sql:
-                until_due = moves.seconds_until_due(sql)
+                moments = (moves.seconds_until_due(sql), admission.seconds_until_open(sql))
         except AWAY:
             return POLL
-        return POLL if until_due is None else min(POLL, max(0.01, until_due))
+        return min(POLL, max(0.01, min((until for until in moments if until is not None), default=POLL)))
 
     def _register(self) -> None:
         if self.registered.is_set() and not self.anew:

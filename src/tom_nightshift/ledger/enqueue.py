@@ -13,10 +13,10 @@ from dramatiq.common import current_millis
 
 from tom_nightshift.conf import get_settings
 from tom_nightshift.exceptions import ArgumentsRefused
-from tom_nightshift.ledger import asking, bell, keys, retrying, storable
+from tom_nightshift.ledger import asking, bell, keys, limits, retrying, storable
 from tom_nightshift.ledger.arguments import bound_arguments, with_defaults
 from tom_nightshift.ledger.attempt import Retry, current
-from tom_nightshift.ledger.holding import ready_or_paused
+from tom_nightshift.ledger.holding import ready_or_held
 from tom_nightshift.ledger.secrets import of_arguments
 from tom_nightshift.ledger.session import Sql, callers_transaction
 from tom_nightshift.states import Hold
@@ -55,6 +55,7 @@ class NewRow:
     """Without the options that go into the row."""
 
     values: Mapping[str, Any]
+    falls_under: limits.Declarations
     delay: float | None
     of_use: float | None
 
@@ -90,8 +91,9 @@ def new_row(message: Message[Any], actor: Actor[Any, Any] | None, delay: float |
     # Not by message.copy(): that adds options to those that are there.
     clean = replace(message, options={k: v for k, v in message.options.items() if k not in OURS})
     encoded = _encode(clean, arguments)
-    values = _values(clean, actor, arguments, wanted) | {"message": encoded}
-    return NewRow(clean, values, delay, _seconds_of_use(clean, actor))
+    falls_under = limits.of_call(actor, arguments)
+    values = _values(clean, actor, arguments, wanted) | {"message": encoded} | limits.columns(falls_under)
+    return NewRow(clean, values, falls_under, delay, _seconds_of_use(clean, actor))
 
 
 def ask_again(
@@ -185,8 +187,7 @@ def _values(
     subject = asking.subject_of(wanted["subject"], arguments)
     parent = current.get()
     title = message.options.get("title") or title_of(actor, message.actor_name, arguments)
-    named = with_defaults(actor, arguments)
-    secrets = of_arguments(named)
+    secrets = of_arguments(with_defaults(actor, arguments))
     return {
         "queue": message.queue_name,
         "task": message.actor_name,
@@ -200,7 +201,7 @@ def _values(
         "parent": parent.job_id if parent else None,
         "root": parent.root if parent else None,
         "origin": wanted["origin"],
-        "unique_key": keys.unique_key(actor, named, secrets),
+        "unique_key": keys.unique_key(actor, arguments),
     }
 
 
@@ -225,6 +226,7 @@ def insert(sql: Sql, new: NewRow) -> tuple[int, str]:
     Returns:
         the id, and the message's id, of the row that is there then.
     """
+    limits.note(sql, new.falls_under)
     message, delay, of_use = new.message, new.delay, new.of_use
     row = _EMPTY | dict(new.values) | {"message_id": sql.uuid(message.message_id)}
     due = delay is None or delay <= 0
@@ -233,7 +235,7 @@ def insert(sql: Sql, new: NewRow) -> tuple[int, str]:
         "run_at": "NULL" if due else sql.after(delay or 0),
         "expires_at": "NULL" if of_use is None else sql.after(of_use),
         # In this very statement: no other way costs less, and none is nearer to the truth.
-        "hold": ready_or_paused("%s") if due else f"'{Hold.UNTIL}'",
+        "hold": ready_or_held("%s", f"'{_held_by_its_keys(row)}'") if due else f"'{Hold.UNTIL}'",
     }
     marks = ", ".join(["%s"] * len(row))
     statement = (
@@ -249,6 +251,12 @@ def insert(sql: Sql, new: NewRow) -> tuple[int, str]:
 
 
 MOST_MEETINGS = 100
+
+
+def _held_by_its_keys(row: Mapping[str, Any]) -> Hold:
+    if row["limit_key"]:
+        return Hold.LIMIT
+    return Hold.RATE if row["rate_key"] else Hold.NONE
 
 
 def _there(sql: Sql, row: Mapping[str, Any]) -> list[tuple[Any, ...]]:

@@ -13,19 +13,28 @@ from collections.abc import Sequence
 from tom_nightshift import events
 from tom_nightshift.ledger import bell
 from tom_nightshift.ledger.session import Sql, callers_transaction, marks
+from tom_nightshift.states import Hold
 
 PAUSED = "(SELECT name FROM tom_nightshift_queue WHERE paused)"
 NOT_PAUSED = f"queue NOT IN {PAUSED}"
 QUEUE_LENGTH = 100
 
 
-def ready_or_paused(queue: str) -> str:
-    """SQL for the hold of a job that nothing but its queue may keep waiting.
+BY_ITS_KEYS = "CASE WHEN limit_key > '' THEN 'limit' WHEN rate_key > '' THEN 'rate' ELSE '' END"
+"""SQL for the hold of a job whose queue is not paused; ``ledger/admission.py`` admits it."""
+
+BEHIND_ITS_QUEUE = (Hold.NONE, Hold.LIMIT, Hold.RATE)
+"""What a pause comes before."""
+
+
+def ready_or_held(queue: str, otherwise: str = BY_ITS_KEYS) -> str:
+    """SQL for the hold of a job that nothing but its queue, its limit and its rate may keep waiting.
 
     Parameters:
         queue: SQL for the queue's name.
+        otherwise: SQL for the hold if that is not paused.
     """
-    return f"CASE WHEN {queue} IN {PAUSED} THEN 'paused' ELSE '' END"
+    return f"CASE WHEN {queue} IN {PAUSED} THEN 'paused' ELSE {otherwise} END"
 
 
 def pause_queue(queue: str, by: str = "") -> int:
@@ -75,7 +84,7 @@ def pause(sql: Sql, queue: str, by: str) -> int:
         "WHERE NOT tom_nightshift_queue.paused",
         [queue, by[:150]],
     )
-    return _hold_ready(sql, [queue])
+    return _pause(sql, [queue])
 
 
 def resume(sql: Sql, queue: str) -> int:
@@ -86,36 +95,52 @@ def resume(sql: Sql, queue: str) -> int:
 
 def is_wrong(sql: Sql) -> bool:
     """Whether a job is held that need not be, or ready that must not be; takes no lock."""
-    (wrong,) = sql.rows(f"SELECT EXISTS ({_HELD_FOR_NOTHING}) OR EXISTS ({_READY_THOUGH_PAUSED})")
-    return bool(wrong[0])
+    if sql.rows(f"{_HELD_FOR_NOTHING} LIMIT 1"):
+        return True
+    paused = _paused(sql)  # mostly none, and then nothing else is to be looked through
+    return any(
+        sql.rows(f"SELECT 1 FROM tom_nightshift_job WHERE {_waits_in(paused, hold)} LIMIT 1", paused)
+        for hold in BEHIND_ITS_QUEUE
+        if paused
+    )
 
 
 def put_right(sql: Sql) -> int:
     """Hold the ready jobs of paused queues, and release the held ones of all others. How many there were."""
-    paused = [name for (name,) in sql.rows(PAUSED[1:-1])]
-    return (_hold_ready(sql, paused) if paused else 0) + _release_paused(sql)
+    paused = _paused(sql)
+    return (_pause(sql, paused) if paused else 0) + _release_paused(sql)
 
 
 _HELD_FOR_NOTHING = (
     f"SELECT id FROM tom_nightshift_job WHERE state = 'waiting' AND hold = 'paused' AND {NOT_PAUSED}"
 )
-_READY_THOUGH_PAUSED = (
-    f"SELECT id FROM tom_nightshift_job WHERE state = 'waiting' AND hold = '' AND queue IN {PAUSED}"
-)
 
 
-def _hold_ready(sql: Sql, queues: Sequence[str]) -> int:
-    ready = f"state = 'waiting' AND hold = '' AND queue IN ({marks(queues)})"
-    free = sql.among_free(f"SELECT id FROM tom_nightshift_job WHERE {ready}")
+def _paused(sql: Sql) -> list[str]:
+    return [name for (name,) in sql.rows(PAUSED[1:-1])]
+
+
+def _pause(sql: Sql, queues: Sequence[str]) -> int:
+    return sum(_pause_those(sql, queues, hold) for hold in BEHIND_ITS_QUEUE)
+
+
+def _pause_those(sql: Sql, queues: Sequence[str], hold: Hold) -> int:
+    those = _waits_in(queues, hold)
+    free = sql.among_free(f"SELECT id FROM tom_nightshift_job WHERE {those}")
     return sql.run(
-        f"UPDATE tom_nightshift_job SET hold = 'paused' WHERE {ready} AND id {free}", [*queues, *queues]
+        f"UPDATE tom_nightshift_job SET hold = 'paused' WHERE {those} AND id {free}", [*queues, *queues]
     )
+
+
+def _waits_in(queues: Sequence[str], hold: Hold) -> str:
+    """By itself for each hold: each has an index of its own."""
+    return f"state = 'waiting' AND hold = '{hold}' AND queue IN ({marks(queues)})"
 
 
 def _release_paused(sql: Sql) -> int:
     free = sql.among_free(_HELD_FOR_NOTHING)
     return sql.run(
-        "UPDATE tom_nightshift_job SET hold = '' "
+        f"UPDATE tom_nightshift_job SET hold = {BY_ITS_KEYS} "
         f"WHERE state = 'waiting' AND hold = 'paused' AND {NOT_PAUSED} AND id {free}"
     )
 

@@ -16,7 +16,8 @@ from dramatiq import Actor
 
 from tom_nightshift.exceptions import ArgumentsRefused, OptionRefused
 from tom_nightshift.ledger import storable
-from tom_nightshift.ledger.secrets import Secrets
+from tom_nightshift.ledger.arguments import with_defaults
+from tom_nightshift.ledger.secrets import of_arguments
 
 LONGEST = 200
 """Characters of a key; what is longer is told apart by a checksum."""
@@ -39,13 +40,12 @@ def settle(actor: Actor[Any, Any]) -> None:
     check_template(actor, "unique", unique)
 
 
-def unique_key(actor: Actor[Any, Any] | None, arguments: Mapping[str, Any], secrets: Secrets) -> str:
+def unique_key(actor: Actor[Any, Any] | None, arguments: Mapping[str, Any]) -> str:
     """The key of which at most one open job has it; empty: any number may be asked for.
 
     Parameters:
         actor: the task, where this process knows it.
-        arguments: those of the call, with the defaults of those that were left out.
-        secrets: what must not stand in a row as it is.
+        arguments: those of the call, by name.
 
     Raises:
         ArgumentsRefused: the arguments make no key.
@@ -54,8 +54,8 @@ def unique_key(actor: Actor[Any, Any] | None, arguments: Mapping[str, Any], secr
     if actor is None or unique is None:
         return ""
     if unique is not True:
-        return filled(actor, "unique", unique, arguments, secrets)
-    return f"{actor.actor_name[:150]}#{_checksum(_canonical(actor, arguments))}"
+        return filled(actor, "unique", unique, arguments)
+    return f"{actor.actor_name[:150]}#{_checksum(_canonical(actor, with_defaults(actor, arguments)))}"
 
 
 def check_template(actor: Actor[Any, Any], option: str, template: str) -> None:
@@ -81,22 +81,22 @@ def check_template(actor: Actor[Any, Any], option: str, template: str) -> None:
             )
 
 
-def filled(
-    actor: Actor[Any, Any], option: str, template: str, arguments: Mapping[str, Any], secrets: Secrets
-) -> str:
-    """Such a text with the arguments filled in.
+def filled(actor: Actor[Any, Any], option: str, template: str, arguments: Mapping[str, Any]) -> str:
+    """Such a text with the arguments filled in, and the defaults of those that were left out; no secret is
+    in it.
 
     Raises:
         ArgumentsRefused: it cannot be filled in.
     """
+    named = with_defaults(actor, arguments)
     try:
-        key = storable.text(template.format(**arguments))
+        key = storable.text(template.format(**named))
     except Exception as error:
         raise ArgumentsRefused(
             f"{actor.actor_name} has {option}={template!r}, which cannot be filled in with what was sent: "
             f"{type(error).__name__}: {error}."
         ) from error
-    shown = secrets.mask(key)
+    shown = of_arguments(named).mask(key)
     return key if shown == key and len(key) <= LONGEST else f"{shown[:150]}#{_checksum(key)}"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tom_nightshift.ledger import ending
-from tom_nightshift.ledger.holding import NOT_PAUSED, ready_or_paused
+from tom_nightshift.ledger.holding import NOT_PAUSED, ready_or_held
 from tom_nightshift.ledger.session import Sql, marks
 from tom_nightshift.states import Hold, State
 
@@ -18,7 +18,7 @@ Token = tuple[int, int]
 Row = tuple[Any, ...]
 
 CLAIMED = "id, attempt, task, queue, title, owner_id, root, failures, losses, saved, stages, message"
-_BY_ITS_QUEUE = ready_or_paused("queue")
+_NEXT = ready_or_held("queue")
 READY = f"state = 'waiting' AND hold = '' AND {NOT_PAUSED}"
 _HELD = "id = %s AND attempt = %s AND state = 'running'"
 
@@ -86,14 +86,15 @@ def wait_again(
     Parameters:
         charge: the counter that goes up: failures, losses, snoozes, or none.
         message: the message of the next delivery; None keeps the one that is there.
-        hold: why it may not be claimed yet; with ``Hold.NONE`` it may, unless its queue is paused.
+        hold: why it may not be claimed yet; with ``Hold.NONE`` it may, unless its queue is paused, or a
+            limit or rate is to admit it.
         delay: seconds until it may be claimed, with ``Hold.UNTIL``.
 
     Returns:
         whether the attempt still held its row.
     """
     counter = f"{charge} = {charge} + 1, " if charge else ""
-    held = _BY_ITS_QUEUE if hold == Hold.NONE else f"'{hold}'"
+    held = _NEXT if hold == Hold.NONE else f"'{hold}'"
     waits = bool(
         sql.run(
             f"UPDATE tom_nightshift_job SET {counter}state = 'waiting', hold = {held}, "
@@ -171,13 +172,13 @@ def release_due(sql: Sql) -> int:
     """Jobs held until a time that has come may be claimed."""
     due = _due(sql)
     free = sql.among_free(f"SELECT id FROM tom_nightshift_job WHERE {due}")
-    return sql.run(f"UPDATE tom_nightshift_job SET hold = {_BY_ITS_QUEUE} WHERE {due} AND id {free}")
+    return sql.run(f"UPDATE tom_nightshift_job SET hold = {_NEXT} WHERE {due} AND id {free}")
 
 
 def release(sql: Sql, job_ids: Sequence[int]) -> int:
     """These jobs, held until a time, may be claimed now."""
     return sql.run(
-        f"UPDATE tom_nightshift_job SET hold = {_BY_ITS_QUEUE}, run_at = {sql.now} "
+        f"UPDATE tom_nightshift_job SET hold = {_NEXT}, run_at = {sql.now} "
         f"WHERE state = 'waiting' AND hold = 'until' AND id IN ({marks(job_ids)})",
         job_ids,
     )
@@ -188,7 +189,7 @@ def release_parked(sql: Sql, tasks: Sequence[str]) -> int:
     parked = _parked(tasks)
     free = sql.among_free(f"SELECT id FROM tom_nightshift_job WHERE {parked}")
     return sql.run(
-        f"UPDATE tom_nightshift_job SET hold = {_BY_ITS_QUEUE} WHERE {parked} AND id {free}",
+        f"UPDATE tom_nightshift_job SET hold = {_NEXT} WHERE {parked} AND id {free}",
         [*tasks, *tasks],
     )
 

@@ -10,7 +10,7 @@ from dramatiq import Actor, Broker
 from dramatiq.errors import ActorNotFound
 
 from tom_nightshift.exceptions import OptionRefused
-from tom_nightshift.ledger import keys, storable
+from tom_nightshift.ledger import keys, limits, storable
 
 OPTIONS = {
     "title": "What the job is called on pages; {argument} is filled in.",
@@ -21,6 +21,8 @@ OPTIONS = {
     "backoff": "Seconds before the second attempt, doubled each time; or a function of (exception, job).",
     "timeout": "Seconds that one attempt may take.",
     "unique": "A key, {argument} filled in, of which only one job may be open; True: the arguments are it.",
+    "limit": "('ATLAS', 2): at most 2 jobs at a time of all tasks that name ATLAS. Or 2, for the task.",
+    "rate": "('ATLAS', '10/m'): at most 10 jobs begin in any minute (s, m, h, d). Or '10/m', for the task.",
     "isolation": "'process': each attempt runs in a process of its own. Default: a thread.",
     "memory": "With isolation='process': bytes that an attempt may take on top of what a worker has.",
     "cpu_time": "With isolation='process': seconds of computing that an attempt may take.",
@@ -94,6 +96,7 @@ def settle(actor: Actor[Any, Any]) -> None:
         )
     _check_isolation(actor.actor_name, options)
     keys.settle(actor)
+    limits.settle(actor)
 
 
 def option(broker: Broker, task: str, name: str, default: Any) -> Any:

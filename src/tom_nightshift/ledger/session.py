@@ -50,6 +50,7 @@ class Sql:
         self.connection = connection
         self.vendor: str = connection.vendor
         self.now = clock.now_sql(self.vendor)
+        self.epoch = clock.epoch_sql(self.vendor)
         self.afterwards: list[Callable[[], object]] = []
         """To be done once the transaction is committed, and not if it never is."""
 

@@ -147,6 +147,30 @@ class Job(models.Model):
                 condition=Q(state=State.WAITING.value, hold=Hold.PAUSED.value),
             ),
             models.Index(
+                fields=["limit_key", "priority", "ord", "id"],
+                name="nightshift_limit",
+                condition=Q(state=State.WAITING.value, hold=Hold.LIMIT.value),
+            ),
+            models.Index(
+                fields=["rate_key", "priority", "ord", "id"],
+                name="nightshift_rate",
+                condition=Q(state=State.WAITING.value, hold=Hold.RATE.value),
+            ),
+            models.Index(
+                fields=["limit_key"],
+                name="nightshift_admitted",
+                condition=Q(
+                    limit_key__gt="",
+                    state__in=[State.WAITING.value, State.RUNNING.value],
+                    hold__in=["", Hold.RATE.value],
+                ),
+            ),
+            models.Index(
+                fields=["rate_key"],
+                name="nightshift_released",
+                condition=Q(rate_key__gt="", state=State.WAITING.value, hold=""),
+            ),
+            models.Index(
                 fields=["expires_at"],
                 name="nightshift_expires",
                 condition=Q(state=State.WAITING.value, expires_at__isnull=False),

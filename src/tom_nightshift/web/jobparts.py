@@ -15,6 +15,7 @@ from tom_nightshift.web import access, logtext, outcome, words
 from tom_nightshift.web.access import Link
 from tom_nightshift.web.jobrows import is_moving, lacks_worker
 from tom_nightshift.web.live import FAST, SLOW, Live, Part
+from tom_nightshift.web.turns import turn
 
 SHOWN_STAGES = 24
 
@@ -94,7 +95,9 @@ def live_page(job: Job, user: Any) -> Live:
     no_worker = lacks_worker(job)
     parts = [
         Part("progress", _progress(job)),
-        Part("sentence", (words.badge(job), words.sentence(job, _stopped_by(job, user))), inner=True),
+        Part(
+            "sentence", (words.badge(job), words.sentence(job, _stopped_by(job, user), turn(job))), inner=True
+        ),
         Part("standing", _standing(job, user, details=details, no_worker=no_worker)),
         Part("tries", Course(_tries(job, details, staff=access.is_staff(user)), job.is_final)),
         Part("log", (logtext.version(job), job.is_final) if details else None),

@@ -56,6 +56,8 @@ def badge(job: Job) -> Badge:
         return Badge("cannot start", "text-bg-warning")
     if state == State.WAITING and job.hold == Hold.PAUSED:
         return Badge("waiting: paused by staff", "text-bg-secondary")
+    if state == State.WAITING and job.hold in (Hold.LIMIT, Hold.RATE):
+        return Badge("waiting for its turn", "text-bg-secondary")
     if state == State.WAITING and job.reason == LATER:
         return Badge("waiting", "text-bg-secondary")
     if state == State.WAITING and job.attempt:
@@ -67,15 +69,16 @@ def badge(job: Job) -> Badge:
     return _BADGES[state]
 
 
-def sentence(job: Job, stopped_by: str = "") -> str:
+def sentence(job: Job, stopped_by: str = "", turn: str = "") -> str:
     """The state of a job in one sentence.
 
     Parameters:
         stopped_by: who stopped it, where the reader may know that.
+        turn: what it waits for, if that is its turn.
     """
     match State(job.state):
         case State.WAITING:
-            return _waiting(job)
+            return _waiting(job, turn)
         case State.RUNNING:
             return _running(job, stopped_by)
         case State.SUCCEEDED | State.WARNED:
@@ -182,11 +185,13 @@ def time_left(job: Job) -> str:
     return f"about {duration(max(10, round(left / 5) * 5))} left"
 
 
-def _waiting(job: Job) -> str:
+def _waiting(job: Job, turn: str) -> str:
     if job.hold == Hold.PARKED:
         return "It cannot start: no worker here knows this task."
     if job.hold == Hold.PAUSED:
         return "Waiting: staff have paused jobs like this one; it begins once they let it."
+    if job.hold in (Hold.LIMIT, Hold.RATE):
+        return turn or "Waiting for its turn."
     if job.reason == LATER:
         return _put_off(job)
     if job.hold == Hold.UNTIL and job.run_at is not None and job.run_at > timezone.now():

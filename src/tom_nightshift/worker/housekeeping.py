@@ -15,7 +15,7 @@ from dramatiq.middleware import Middleware
 
 from tom_nightshift import events
 from tom_nightshift.conf import get_settings
-from tom_nightshift.ledger import folders, options, pruning, rescue, sqlite
+from tom_nightshift.ledger import folders, limits, options, pruning, rescue, sqlite
 from tom_nightshift.ledger.dispatcher import Dispatcher
 from tom_nightshift.ledger.session import AWAY, OwnConnection
 from tom_nightshift.loop import Loop
@@ -72,6 +72,7 @@ class House:
         self.dispatcher: Dispatcher = broker.dispatcher
         self.heartbeat = Heartbeat(self.dispatcher, broker.known_tasks, self._on_lost)
         self._look = OwnConnection()
+        self._has_declared = False
 
     def beat(self) -> None:
         """Say that this worker is alive, and put right what went wrong."""
@@ -81,6 +82,7 @@ class House:
             if not self.heartbeat.beat(connection):
                 events.worker_declared_dead(self.dispatcher.presence.name)
                 self.dispatcher.declared_dead()
+            self._declare_limits(connection)
             self.dispatcher.bell.ring_here()
             sqlite.switch_to_wal(connection)
         self._replace_dead_threads()
@@ -103,6 +105,8 @@ class House:
         """Remove what was kept long enough."""
         with _for_once() as connection:
             pruning.prune(connection)
+            with connection.transaction() as sql:
+                limits.forget_unused(sql)
 
     def tidy(self) -> None:
         """Remove the folders of jobs that are over."""
@@ -115,6 +119,14 @@ class House:
 
     def _is_registered(self) -> bool:
         return self.dispatcher.registered.wait(A_MOMENT)
+
+    def _declare_limits(self, connection: OwnConnection) -> None:
+        """Once: what the tasks of the newest worker declare holds."""
+        declared = [one for actor in self.broker.actors.values() for one in limits.declared(actor)]
+        if declared and not self._has_declared:
+            with connection.transaction() as sql:
+                limits.renew(sql, declared)
+        self._has_declared = True
 
     def _replace_dead_threads(self) -> None:
         """An interrupt that comes late ends a thread of Dramatiq's, silently; nobody else would start
