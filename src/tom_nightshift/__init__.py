@@ -5,6 +5,10 @@ What a task may use::
     from tom_nightshift import Later, TaskError, checkpoint, current_job, progress, result, say, step, warn
     from tom_nightshift import job_folder, whole_file
 
+To ask for several jobs as one whole::
+
+    from tom_nightshift import group
+
 For whoever runs the site::
 
     from tom_nightshift import pause_queue, resume_queue
@@ -18,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from tom_nightshift.broker.groups import group
     from tom_nightshift.exceptions import Later, TaskError
     from tom_nightshift.ledger.folders import job_folder, whole_file
     from tom_nightshift.ledger.holding import pause_queue, resume_queue
@@ -29,6 +34,7 @@ __all__ = [
     "__version__",
     "checkpoint",
     "current_job",
+    "group",
     "job_folder",
     "pause_queue",
     "progress",
@@ -43,6 +49,7 @@ __all__ = [
 _HOME = {
     "Later": "tom_nightshift.exceptions",
     "TaskError": "tom_nightshift.exceptions",
+    "group": "tom_nightshift.broker.groups",
     "job_folder": "tom_nightshift.ledger.folders",
     "pause_queue": "tom_nightshift.ledger.holding",
     "resume_queue": "tom_nightshift.ledger.holding",

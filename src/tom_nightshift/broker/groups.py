@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+import dramatiq
 from dramatiq import Message
 from dramatiq.errors import ActorNotFound
 from dramatiq.middleware import GroupCallbacks
 
 from tom_nightshift.broker.rate_limits import DatabaseRates
-from tom_nightshift.ledger import following
+from tom_nightshift.ledger import following, wholes
 from tom_nightshift.ledger.enqueue import GROUP_PART
+
+
+class group(dramatiq.group):  # noqa: N801 - as Dramatiq writes it
+    """Dramatiq's group, shown on pages as one whole, and asked for as a whole or not at all.
+
+    Parameters:
+        children: messages, pipelines or groups.
+        title: what the whole is called on pages.
+    """
+
+    def __init__(self, children: Iterable[Any], *, broker: Any = None, title: str = "") -> None:
+        super().__init__(children, broker=broker)  # type: ignore[no-untyped-call]
+        self.title = title
+
+    def run(self, *, delay: int | None = None) -> group:
+        """Ask for all of them, in one transaction.
+
+        Parameters:
+            delay: milliseconds until they may begin.
+        """
+        with wholes.gathered(_number_of_parts(self), self.title):
+            super().run(delay=delay)  # type: ignore[no-untyped-call]
+        return self
+
+
+def _number_of_parts(whole: dramatiq.group) -> int:
+    parts = whole.children
+    return sum(_number_of_parts(part) if isinstance(part, dramatiq.group) else 1 for part in parts)
 
 
 class JobGroups(GroupCallbacks):

@@ -13,18 +13,21 @@ from dramatiq.common import current_millis
 
 from tom_nightshift.conf import get_settings
 from tom_nightshift.exceptions import ArgumentsRefused
-from tom_nightshift.ledger import asking, bell, keys, limits, retrying, storable
+from tom_nightshift.ledger import asking, bell, keys, limits, retrying, storable, wholes
 from tom_nightshift.ledger.arguments import bound_arguments, with_defaults
 from tom_nightshift.ledger.attempt import Retry, current
 from tom_nightshift.ledger.holding import ready_or_held
 from tom_nightshift.ledger.secrets import of_arguments
 from tom_nightshift.ledger.session import Sql, callers_transaction
+from tom_nightshift.ledger.wholes import PLACE, Place
 from tom_nightshift.states import Hold
 
-OURS = ("owner", "subject", "origin")
+ROOT = "nightshift_root"
+
+OURS = ("owner", "subject", "origin", ROOT)
 """Options of ``send_with_options`` that go into the row and not into the message."""
 
-GROUP_PART = "group_part"
+GROUP_PART = "nightshift_part"
 """The option of a message that names the part of a group whose job it runs again."""
 
 TITLE_LENGTH = 200
@@ -58,6 +61,7 @@ class NewRow:
     falls_under: limits.Declarations
     delay: float | None
     of_use: float | None
+    place: Place | None = None
 
 
 def write_row(
@@ -77,15 +81,20 @@ def write_row(
     Raises:
         ArgumentsRefused: the arguments do not fit the task, cannot be stored, or are too large.
     """
-    new = new_row(message, actor, delay)
+    new = new_row(message, actor, delay, wholes.place_for(message, message.options.get("origin")))
     with callers_transaction() as sql:
         job_id, message_id = insert(sql, new)
         bell.ring_on_commit()
+    wholes.note_first(job_id)
     return job_id, replace(new.message, message_id=message_id)
 
 
-def new_row(message: Message[Any], actor: Actor[Any, Any] | None, delay: float | None) -> NewRow:
+def new_row(
+    message: Message[Any], actor: Actor[Any, Any] | None, delay: float | None, place: Place | None = None
+) -> NewRow:
     """The row of a new job, for ``insert``. Parameters and errors are those of ``write_row``."""
+    if place is not None:
+        message = place.written_into(message)
     arguments = bound_arguments(actor, message)
     wanted = {name: message.options.get(name) for name in OURS}
     # Not by message.copy(): that adds options to those that are there.
@@ -93,11 +102,17 @@ def new_row(message: Message[Any], actor: Actor[Any, Any] | None, delay: float |
     encoded = _encode(clean, arguments)
     falls_under = limits.of_call(actor, arguments)
     values = _values(clean, actor, arguments, wanted) | {"message": encoded} | limits.columns(falls_under)
-    return NewRow(clean, values, falls_under, delay, _seconds_of_use(clean, actor))
+    return NewRow(clean, values, falls_under, delay, _seconds_of_use(clean, actor), place)
 
 
 def ask_again(
-    broker: dramatiq.Broker, message: bytes, *, owner: Any, origin: int, subject: Any = None
+    broker: dramatiq.Broker,
+    message: bytes,
+    *,
+    owner: Any,
+    origin: int,
+    subject: Any = None,
+    root: int | None = None,
 ) -> Message[Any]:
     """Ask for a job once more: a new row that names the one it runs again.
 
@@ -106,6 +121,7 @@ def ask_again(
         owner: who asks now.
         origin: the row that is run again.
         subject: what that row is about, as it may have been given with the call.
+        root: the first job of the whole that it is a part or step of.
     """
     once = Message.decode(message)
     kept = {
@@ -119,7 +135,8 @@ def ask_again(
         once,
         message_id=str(uuid.uuid4()),
         message_timestamp=current_millis(),
-        options=kept | {"owner": owner, "origin": origin, "subject": subject},
+        options=kept
+        | {"owner": owner, "origin": origin, "subject": subject, ROOT: root if PLACE in kept else None},
     )
     return broker.enqueue(fresh)
 
@@ -199,7 +216,7 @@ def _values(
         "subject_id": subject.key,
         "target_id": subject.target_id,
         "parent": parent.job_id if parent else None,
-        "root": parent.root if parent else None,
+        "root": parent.root if parent else wanted[ROOT] or wholes.root_of_gathering(),
         "origin": wanted["origin"],
         "unique_key": keys.unique_key(actor, arguments),
     }
@@ -243,9 +260,12 @@ def insert(sql: Sql, new: NewRow) -> tuple[int, str]:
         f"VALUES ({marks}, {', '.join(times.values())}) ON CONFLICT DO NOTHING RETURNING id, message_id"
     )
     params = [sql.uuid(str(value)) if isinstance(value, uuid.UUID) else value for value in row.values()]
+    params += [message.queue_name] if due else []
     for _ in range(MOST_MEETINGS):
-        there = sql.rows(statement, params + ([message.queue_name] if due else [])) or _there(sql, row)
-        if there:
+        inserted = sql.rows(statement, params)
+        if inserted and new.place is not None:
+            wholes.insert(sql, inserted[0][0], new.place)
+        if there := inserted or _there(sql, row):
             return int(there[0][0]), str(uuid.UUID(str(there[0][1])))
     raise RuntimeError(f"{message}: whenever it was written, another had its unique key and had just ended")
 

@@ -14,11 +14,12 @@ from typing import Any
 from dramatiq import Actor, Message
 
 from tom_nightshift.exceptions import ArgumentsRefused
-from tom_nightshift.ledger import bell, enqueue, values
+from tom_nightshift.ledger import bell, enqueue, values, wholes
 from tom_nightshift.ledger.attempt import Attempt, current
 from tom_nightshift.ledger.enqueue import NewRow
 from tom_nightshift.ledger.outcomes import Outcome
 from tom_nightshift.ledger.session import Sql, marks
+from tom_nightshift.ledger.wholes import PLACE, Place
 from tom_nightshift.states import State
 
 GROUP_SECONDS = 90 * 86_400.0
@@ -65,7 +66,8 @@ def keep(message: Message[Any], actor: Actor[Any, Any] | None, delay: float | No
     attempt = current.get()
     assert attempt is not None
     is_step = _next_step(attempt) == message.message_id
-    attempt.following.append(Next(_row(attempt, message, actor, delay), is_step))
+    place = wholes.next_place(_options(attempt), attempt.job_id) if is_step else None
+    attempt.following.append(Next(_row(attempt, message, actor, delay, place), is_step))
 
 
 def keep_for_group(
@@ -79,7 +81,8 @@ def keep_for_group(
     """
     attempt = current.get()
     assert attempt is not None
-    rows = tuple(_row(attempt, message, actor, None) for message, actor in callbacks)
+    place = Place(is_last=True, beside=attempt.job_id) if PLACE in _options(attempt) else None
+    rows = tuple(_row(attempt, message, actor, None, place) for message, actor in callbacks)
     attempt.following.append(LastOfGroup(group, part, rows))
 
 
@@ -100,15 +103,23 @@ def write(sql: Sql, ended: Sequence[tuple[Attempt, Outcome]]) -> list[int]:
 
 def _next_step(attempt: Attempt) -> str:
     """The message of the step that comes after this attempt's in a pipeline."""
-    target = attempt.message.options.get("pipe_target") if attempt.message is not None else None
+    target = _options(attempt).get("pipe_target")
     return str(target["message_id"]) if target else ""
 
 
+def _options(attempt: Attempt) -> dict[str, Any]:
+    return attempt.message.options if attempt.message is not None else {}
+
+
 def _row(
-    attempt: Attempt, message: Message[Any], actor: Actor[Any, Any] | None, delay: float | None
+    attempt: Attempt,
+    message: Message[Any],
+    actor: Actor[Any, Any] | None,
+    delay: float | None,
+    place: Place | None,
 ) -> NewRow:
     try:
-        return enqueue.new_row(message, actor, delay)
+        return enqueue.new_row(message, actor, delay, place)
     except ArgumentsRefused as refusal:
         attempt.warnings.append(f"what was to follow could not be asked for: {refusal}")
         raise

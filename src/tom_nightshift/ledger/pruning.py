@@ -10,7 +10,7 @@ from tom_nightshift.ledger.session import OwnConnection, Sql, marks
 
 BATCH = 500
 DAY = 86_400.0
-PARTS = ("tom_nightshift_log", "tom_nightshift_attempt", "tom_nightshift_picture")
+PARTS = ("tom_nightshift_log", "tom_nightshift_attempt", "tom_nightshift_picture", "tom_nightshift_place")
 
 
 def prune(connection: OwnConnection) -> int:

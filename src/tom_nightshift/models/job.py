@@ -12,7 +12,8 @@ from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 
 from tom_nightshift.states import FINAL, Hold, State
@@ -41,6 +42,19 @@ class JobQuerySet(models.QuerySet["Job"]):
     def on_target(self, target_id: int) -> Self:
         """Jobs about a target, or about something that belongs to it."""
         return self.filter(target_id=target_id)
+
+    def firsts(self) -> Self:
+        """Without those that another job stands for: parts, further steps, and what a job asked for."""
+        return self.filter(root=None)
+
+    def firsts_among(self, listed: Self) -> Self:
+        """The same, but with those whose first job is not among these."""
+        return self.filter(Q(root=None) | ~Exists(listed.filter(pk=OuterRef("root"))))
+
+    def with_company(self) -> Self:
+        """With the place of each in its whole, and ``has_asked``: whether it asked for other jobs."""
+        asked = Job.objects.filter(root=Coalesce(OuterRef("root"), OuterRef("pk")), parent=OuterRef("pk"))
+        return self.select_related("place").annotate(has_asked=Exists(asked))
 
     def newest_first(self) -> Self:
         """Newest first."""
@@ -188,6 +202,10 @@ class Job(models.Model):
                 fields=["target_id", "-id"], name="nightshift_target", condition=Q(target_id__isnull=False)
             ),
             models.Index(fields=["subject_type", "subject_id"], name="nightshift_subject"),
+            models.Index(  # My jobs, which names the first of those that belong together
+                fields=["owner", "-id"], name="nightshift_owner_first", condition=Q(root__isnull=True)
+            ),
+            models.Index(fields=["root", "id"], name="nightshift_root", condition=Q(root__isnull=False)),
             models.Index(
                 fields=["finished_at"], name="nightshift_finished", condition=Q(finished_at__isnull=False)
             ),

@@ -84,7 +84,7 @@ def undone_alone() -> AbstractContextManager[Any]:
 
 
 def _one(jobs: JobQuerySet, job_id: int) -> Job | None:
-    found: Job | None = jobs.select_related("owner").filter(pk=job_id).first()
+    found: Job | None = jobs.select_related("owner").with_company().filter(pk=job_id).first()
     return found
 
 

@@ -16,6 +16,7 @@ from tom_nightshift.web.access import Link
 from tom_nightshift.web.jobrows import is_moving, lacks_worker
 from tom_nightshift.web.live import FAST, SLOW, Live, Part
 from tom_nightshift.web.turns import turn
+from tom_nightshift.web.wholes import Whole, asked_for, whole_of
 
 SHOWN_STAGES = 24
 
@@ -93,6 +94,7 @@ def live_page(job: Job, user: Any) -> Live:
     """The parts of a job's page, for this reader."""
     details = access.may_see_details(user, job)
     no_worker = lacks_worker(job)
+    whole = whole_of(job, user)
     parts = [
         Part("progress", _progress(job)),
         Part(
@@ -100,9 +102,11 @@ def live_page(job: Job, user: Any) -> Live:
         ),
         Part("standing", _standing(job, user, details=details, no_worker=no_worker)),
         Part("tries", Course(_tries(job, details, staff=access.is_staff(user)), job.is_final)),
+        Part("whole", whole),
+        Part("asked", asked_for(job, user)),
         Part("log", (logtext.version(job), job.is_final) if details else None),
     ]
-    return Live(parts, _pace(job, no_worker))
+    return Live(parts, _pace(job, whole, no_worker))
 
 
 def may_repeat(user: Any, job: Job) -> bool:
@@ -114,9 +118,9 @@ def may_repeat(user: Any, job: Job) -> bool:
     )
 
 
-def _pace(job: Job, no_worker: bool) -> int:
+def _pace(job: Job, whole: Whole | None, no_worker: bool) -> int:
     if job.is_final:
-        return 0
+        return 0 if whole is None or not whole.is_open else FAST if whole.line.is_running else SLOW
     return FAST if is_moving(job) and not no_worker else SLOW
 
 

@@ -13,8 +13,9 @@ from tom_nightshift.ledger.presence import anybody_alive
 from tom_nightshift.ledger.session import Sql, jobs_alias
 from tom_nightshift.models import Job
 from tom_nightshift.states import Hold, State
-from tom_nightshift.web import access, live, outcome, words
+from tom_nightshift.web import access, live, outcome, wholes, words
 from tom_nightshift.web.access import Link
+from tom_nightshift.web.wholes import Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class JobRow:
 
     asked: str
     took: str
+    whole: Line | None
 
 
 def rows(jobs: Iterable[Job], user: Any, *, subjects: bool = True, owners: bool = True) -> list[JobRow]:
@@ -46,6 +48,7 @@ def rows(jobs: Iterable[Job], user: Any, *, subjects: bool = True, owners: bool 
     """
     links: dict[tuple[Any, ...], Link | None] = {}
     jobs = list(jobs)
+    together = wholes.lines(jobs)
     waiting = next((job for job in jobs if _needs_worker(job)), None)
     idle = waiting is not None and lacks_worker(waiting)  # asked once: it is the same for all that wait
     return [
@@ -54,14 +57,16 @@ def rows(jobs: Iterable[Job], user: Any, *, subjects: bool = True, owners: bool 
             subject=_subject(job, user, links) if subjects else None,
             owner=owner_name(job, user) if owners else "",
             why=_why(job, user, nobody_works=idle),
+            whole=together.get(job.pk),
         )
         for job in jobs
     ]
 
 
-def pace(jobs: Iterable[Job]) -> int:
+def pace(jobs: Iterable[Job], shown: Iterable[JobRow] = ()) -> int:
     """Seconds until the next look at such a list: new jobs may always come."""
-    return live.FAST if any(is_moving(job) for job in jobs) else live.SLOW
+    moving = any(is_moving(job) for job in jobs) or any(row.whole and row.whole.is_running for row in shown)
+    return live.FAST if moving else live.SLOW
 
 
 def is_moving(job: Job) -> bool:
@@ -99,7 +104,7 @@ def _why(job: Job, user: Any, *, nobody_works: bool) -> str:
     return outcome.summary(job) if job.state in (State.SUCCEEDED, State.WARNED) else ""
 
 
-def _row(job: Job, *, subject: Link | None, owner: str, why: str) -> JobRow:
+def _row(job: Job, *, subject: Link | None, owner: str, why: str, whole: Line | None) -> JobRow:
     running = job.state == State.RUNNING
     return JobRow(
         id=job.pk,
@@ -114,6 +119,7 @@ def _row(job: Job, *, subject: Link | None, owner: str, why: str) -> JobRow:
         why=why,
         asked=words.moment(job.created_at),
         took=words.duration(words.seconds_of(job)) if job.is_final else "",
+        whole=whole,
     )
 
 

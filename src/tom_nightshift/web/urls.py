@@ -15,6 +15,7 @@ urlpatterns = [
     path("jobs/<int:job_id>/live/", job.live, name="job-live"),
     path("jobs/<int:job_id>/again/", actions.again, name="again"),
     path("jobs/<int:job_id>/stop/", actions.stop, name="stop"),
+    path("jobs/<int:job_id>/stop-whole/", actions.stop_whole, name="stop-whole"),
     path("jobs/<int:job_id>/pictures/<int:pk>/", files.picture, name="picture"),
     path("jobs/<int:job_id>/log.txt", files.log, name="log"),
     path("targets/<int:pk>/", target.target, name="target"),

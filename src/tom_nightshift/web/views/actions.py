@@ -10,10 +10,10 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from tom_nightshift.exceptions import ArgumentsRefused
-from tom_nightshift.ledger import moves
+from tom_nightshift.ledger import moves, wholes
 from tom_nightshift.ledger.enqueue import ask_again
 from tom_nightshift.ledger.session import callers_transaction
-from tom_nightshift.models import Job
+from tom_nightshift.models import Job, Place
 from tom_nightshift.states import State
 from tom_nightshift.web import access
 from tom_nightshift.web.guards import find_job, guarded, people_only
@@ -45,6 +45,26 @@ def stop(request: HttpRequest, job_id: int) -> HttpResponse:
 @require_POST
 @guarded
 @people_only
+def stop_whole(request: HttpRequest, job_id: int) -> HttpResponse:
+    """Stop all jobs of the whole that this one belongs to."""
+    found = find_job(request, job_id)
+    place = Place.objects.filter(job=found.pk).first()
+    if place is None or not access.may_act(request.user, found):
+        raise PermissionDenied
+    with callers_transaction() as sql:
+        stopped = wholes.stop(sql, place.whole, request.user.get_username())
+    words = (
+        f"{stopped} job{'s' if stopped != 1 else ''} stopped, or asked to stop."
+        if stopped
+        else _STOPPED[None]
+    )
+    messages.info(request, words, fail_silently=True)
+    return redirect(found)
+
+
+@require_POST
+@guarded
+@people_only
 def again(request: HttpRequest, job_id: int) -> HttpResponse:
     """Run a job again: a new one, which names the one it repeats, or the one that is open and has its key."""
     found = find_job(request, job_id)
@@ -57,6 +77,7 @@ def again(request: HttpRequest, job_id: int) -> HttpResponse:
             owner=request.user,
             origin=found.pk,
             subject=found.subject_or_none,
+            root=found.root or found.pk,
         )
     except ArgumentsRefused as refusal:
         messages.error(request, f"It cannot be run again: {refusal}", fail_silently=True)

@@ -43,26 +43,32 @@ class Wanted:
     show: str = ""
     whose: str = ""
     target: int | None = None
+    whole: int | None = None
 
     @classmethod
     def read(cls, request: HttpRequest) -> Wanted:
         """From the address; what makes no sense there is left out."""
-        show, target = request.GET.get("show", ""), request.GET.get("target", "")
+        show = request.GET.get("show", "")
         return cls(
             show=show if show in SHOWS else "",
             whose="all" if request.GET.get("whose") == "all" else "",
-            target=int(target) if target.isascii() and target.isdigit() and len(target) < 19 else None,
+            target=_number(request.GET.get("target", "")),
+            whole=_number(request.GET.get("whole", "")),
         )
 
     @property
     def is_mine(self) -> bool:
         """Whether only the reader's own are asked for."""
-        return self.target is None and not self.whose
+        return self.target is None and self.whole is None and not self.whose
 
     def query(self, **changed: Any) -> str:
         """The query part of an address for this, or for this with something changed."""
-        values = {"show": self.show, "whose": self.whose, "target": self.target} | changed
-        return urlencode({key: value for key, value in values.items() if value})
+        values = {"show": self.show, "whose": self.whose, "target": self.target, "whole": self.whole}
+        return urlencode({key: value for key, value in (values | changed).items() if value})
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 @guarded
@@ -80,7 +86,8 @@ def _list(request: HttpRequest) -> HttpResponse:
     wanted = Wanted.read(request)
     found = Paginator(_find(request.user, wanted), PER_PAGE).get_page(request.GET.get("page"))
     on_page = list(found)
-    shown = Live([Part("list", rows(on_page, request.user, owners=not wanted.is_mine))], pace(on_page))
+    listed = rows(on_page, request.user, owners=not wanted.is_mine)
+    shown = Live([Part("list", listed)], pace(on_page, listed))
     context = {
         "live": shown,
         "poll_url": request.path,
@@ -93,13 +100,15 @@ def _list(request: HttpRequest) -> HttpResponse:
 
 
 def _find(user: Any, wanted: Wanted) -> JobQuerySet:
-    found: JobQuerySet = Job.objects.owned_by(user)
+    found: JobQuerySet = Job.objects.owned_by(user) if wanted.is_mine else access.visible_jobs(user)
     if wanted.target is not None:
-        found = access.visible_jobs(user).on_target(wanted.target)
-    elif wanted.whose:
-        found = access.visible_jobs(user)
+        found = found.on_target(wanted.target)
+    if wanted.whole is not None:
+        found = found.filter(place__whole=wanted.whole)
     if wanted.show:
         found = found.filter(state__in=SHOWS[wanted.show][1])
+    elif wanted.whole is None:
+        found = found.firsts() if wanted.is_mine else found.firsts_among(found)
     return found.select_related("owner").defer("message", "saved", "stages").newest_first()
 
 
@@ -108,7 +117,7 @@ def _around(request: HttpRequest, wanted: Wanted, found: Page[Job]) -> dict[str,
         "title": _title(wanted),
         "target_id": wanted.target,
         "choices": [Choice(SHOWS[show][0], wanted.query(show=show), show == wanted.show) for show in SHOWS],
-        "others": None if wanted.target is not None else _others(wanted),
+        "others": None if wanted.target is not None or wanted.whole is not None else _others(wanted),
         "page": found,
         "newer": wanted.query(page=found.previous_page_number()) if found.has_previous() else "",
         "older": wanted.query(page=found.next_page_number()) if found.has_next() else "",
@@ -116,6 +125,8 @@ def _around(request: HttpRequest, wanted: Wanted, found: Page[Job]) -> dict[str,
 
 
 def _title(wanted: Wanted) -> str:
+    if wanted.whole is not None:
+        return "Jobs that belong together"
     if wanted.target is not None:
         return "Jobs of this target"
     return "All jobs that I may see" if wanted.whose else "My jobs"

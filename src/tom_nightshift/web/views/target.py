@@ -71,11 +71,13 @@ def take_up(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
 
 
 def _list(request: HttpRequest, pk: int) -> dict[str, Any]:
-    found = access.visible_jobs(request.user).on_target(pk).select_related("owner").newest_first()
+    on_target = access.visible_jobs(request.user).on_target(pk)
+    found = on_target.firsts_among(on_target).select_related("owner").newest_first()
     newest: list[Job] = list(found.defer("message", "saved", "stages")[: NEWEST + 1])
     shown = newest[:NEWEST]
+    listed = rows(shown, request.user, subjects=False)
     return {
-        "live": Live([Part("list", rows(shown, request.user, subjects=False))], pace(shown)),
+        "live": Live([Part("list", listed)], pace(shown, listed)),
         "poll_url": reverse("nightshift:target", args=[pk]),
         "more": len(newest) > NEWEST,
         "empty": "Nothing has been done for this target in the background yet.",
