@@ -49,7 +49,7 @@ def test_pages_and_workers_share_the_database(broker, caplog):
 
     def drain():
         with running(broker, threads=4):
-            wait_until(lambda: not Job.objects.open().exists(), at_most=50, what="end of all jobs")
+            wait_until(lambda: not Job.objects.open().exists(), at_most=200, what="end of all jobs")
 
     def act(number):
         try:
