@@ -13,7 +13,7 @@ from dramatiq.common import current_millis
 
 from tom_nightshift.conf import get_settings
 from tom_nightshift.exceptions import ArgumentsRefused
-from tom_nightshift.ledger import asking, bell, keys, limits, retrying, storable, wholes
+from tom_nightshift.ledger import asking, bell, fairness, keys, limits, retrying, storable, wholes
 from tom_nightshift.ledger.arguments import bound_arguments, with_defaults
 from tom_nightshift.ledger.attempt import Retry, current
 from tom_nightshift.ledger.holding import ready_or_held
@@ -223,7 +223,7 @@ def _values(
 
 
 _EMPTY = {
-    "ord": 0, "state": "waiting", "attempt": 0, "failures": 0, "losses": 0, "snoozes": 0, "worker": "",
+    "state": "waiting", "attempt": 0, "failures": 0, "losses": 0, "snoozes": 0, "worker": "",
     "stop_requested": False, "stop_stage": 0, "stop_by": "", "reason": "", "error": "", "note": "",
     "limit_key": "", "rate_key": "", "notify": "", "carrier_epoch": "",
 }  # fmt: skip
@@ -245,22 +245,24 @@ def insert(sql: Sql, new: NewRow) -> tuple[int, str]:
     """
     limits.note(sql, new.falls_under)
     message, delay, of_use = new.message, new.delay, new.of_use
-    row = _EMPTY | dict(new.values) | {"message_id": sql.uuid(message.message_id)}
+    row: dict[str, Any] = _EMPTY | dict(new.values) | {"message_id": sql.uuid(message.message_id)}
     due = delay is None or delay <= 0
-    times = {
+    number, looks = fairness.next_ord(sql, row["owner_id"], row["priority"])
+    worked_out = {
         "created_at": sql.now,
         "run_at": "NULL" if due else sql.after(delay or 0),
         "expires_at": "NULL" if of_use is None else sql.after(of_use),
         # In this very statement: no other way costs less, and none is nearer to the truth.
         "hold": ready_or_held("%s", f"'{_held_by_its_keys(row)}'") if due else f"'{Hold.UNTIL}'",
+        "ord": number,
     }
     marks = ", ".join(["%s"] * len(row))
     statement = (
-        f"INSERT INTO tom_nightshift_job ({', '.join([*row, *times])}) "
-        f"VALUES ({marks}, {', '.join(times.values())}) ON CONFLICT DO NOTHING RETURNING id, message_id"
+        f"INSERT INTO tom_nightshift_job ({', '.join([*row, *worked_out])}) "
+        f"VALUES ({marks}, {', '.join(worked_out.values())}) ON CONFLICT DO NOTHING RETURNING id, message_id"
     )
     params = [sql.uuid(str(value)) if isinstance(value, uuid.UUID) else value for value in row.values()]
-    params += [message.queue_name] if due else []
+    params += [*([message.queue_name] if due else []), *looks]
     for _ in range(MOST_MEETINGS):
         inserted = sql.rows(statement, params)
         if inserted and new.place is not None:

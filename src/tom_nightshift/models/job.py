@@ -192,6 +192,11 @@ class Job(models.Model):
             models.Index(
                 fields=["worker"], name="nightshift_running", condition=Q(state=State.RUNNING.value)
             ),
+            models.Index(
+                fields=["owner", "priority", "ord"],
+                name="nightshift_lane",
+                condition=Q(state=State.WAITING.value),
+            ),
             models.Index(fields=["owner", "-id"], name="nightshift_owner"),
             models.Index(
                 fields=["owner"],
