@@ -29,8 +29,7 @@ def _turn(connection: object, limit: int) -> float:
 
     with connection.transaction() as sql:  # type: ignore[attr-defined]
         moment = time.perf_counter()
-        moves.seconds_until_due(sql)
-        moves.anything_ready(sql, QUEUES)
+        moves.worth_claiming(sql, QUEUES)
         moves.release_due(sql)
         claimed = moves.claim(sql, WORKER, QUEUES, limit)
         spent = (time.perf_counter() - moment) * 1e6

@@ -217,12 +217,13 @@ def test_what_is_asked_counts_the_rows_that_it_is_about(rows):
         )
         assert moves.held_by(sql, "v") == []
         assert {row[0] for row in rescue.orphans(sql)} == {row[0] for row in moves.held_by(sql, "w")}
-        assert moves.seconds_until_due(sql) <= 0
-        assert moves.anything_ready(sql, ["default"])
+        until_due, is_ready, _ = moves.worth_claiming(sql, ["default"])
+        assert until_due is not None
+        assert until_due <= 0
+        assert is_ready
 
 
 def test_where_nothing_of_the_kind_waits_there_is_nothing_ready_and_nothing_due(rows):
     Job.objects.filter(state=State.WAITING, hold__in=[Hold.NONE, Hold.UNTIL]).delete()
     with own_sql() as sql:
-        assert not moves.anything_ready(sql, ["default"])
-        assert moves.seconds_until_due(sql) is None
+        assert moves.worth_claiming(sql, ["default"]) == (None, False, True)

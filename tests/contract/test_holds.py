@@ -204,7 +204,7 @@ class TestWhatSlippedThrough:
     def test_a_claim_never_takes_it_nor_does_a_worker_try_for_ever(self, slipped):
         with own_sql() as sql:
             assert claimed(sql) == []
-            assert not moves.anything_ready(sql, ["default"])
+            assert moves.worth_claiming(sql, ["default"]) == (None, False, False)
 
     def test_the_sweep_holds_it(self, slipped):
         with own_sql() as sql:

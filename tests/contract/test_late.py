@@ -44,14 +44,20 @@ def test_the_last_words_of_a_late_attempt_are_refused_with_its_outcome(late):
 def refused(monkeypatch):
     """Ids of jobs whose rows refuse every end."""
     ids: set[int] = set()
-    true_finish = moves.finish
+    true_finish, true_finish_all = moves.finish, moves.finish_all
 
     def finish(sql, token, state, **values):
         if token[0] in ids:
             raise IntegrityError("refused")
         return true_finish(sql, token, state, **values)
 
+    def finish_all(sql, ends):
+        if any(end.token[0] in ids for end in ends):
+            raise IntegrityError("refused")
+        return true_finish_all(sql, ends)
+
     monkeypatch.setattr(moves, "finish", finish)
+    monkeypatch.setattr(moves, "finish_all", finish_all)
     return ids
 
 

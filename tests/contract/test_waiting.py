@@ -22,7 +22,7 @@ def test_a_delayed_job_is_not_claimed_before_it_is_due_and_is_claimed_then(task,
     job = job_of(task.send_with_options(delay=60_000))
     with own_sql() as sql:
         assert (moves.release_due(sql), claimed(sql)) == (0, [])
-        assert 50 < moves.seconds_until_due(sql) <= 60
+        assert 50 < moves.worth_claiming(sql, ["default"]).until_due <= 60
     step_clock(61)
     with own_sql() as sql:
         assert moves.release_due(sql) == 1

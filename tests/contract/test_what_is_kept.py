@@ -79,14 +79,14 @@ def test_progress_that_is_no_number_at_all(run):
 
 
 def test_an_outcome_that_is_refused_does_not_keep_others_from_their_rows(broker, monkeypatch):
-    true_write = outcomes.write
+    true_result = outcomes.result_json  # both ways of writing ask for it, together and one by one
 
-    def write(sql, attempt, outcome):
+    def result_json(attempt):
         if attempt.task == "poisonous":
             raise IntegrityError("refused")
-        return true_write(sql, attempt, outcome)
+        return true_result(attempt)
 
-    monkeypatch.setattr(outcomes, "write", write)
+    monkeypatch.setattr(outcomes, "result_json", result_json)
     bad = actor(lambda: 1, actor_name="poisonous", broker=broker)
     good = actor(lambda: 2, actor_name="good", broker=broker)
     with running(broker):

@@ -117,23 +117,23 @@ def test_connections_that_the_server_ended_are_opened_again(broker):
 def test_a_reply_that_was_lost_after_the_commit_ends_no_job_twice(broker, monkeypatch, caplog):
     """The outcome stood in the row already: writing it again changes nothing."""
     once = iter([True])
-    true_execute = session._execute
+    true_frame = session.OwnSql.frame
 
-    def lose_the_reply(connection, statement):
-        true_execute(connection, statement)
+    def lose_the_reply(sql, statement):
+        true_frame(sql, statement)
         ours = statement == "COMMIT" and threading.current_thread().name == "nightshift-dispatcher"
-        if ours and ended_on(connection) and next(once, False):
+        if ours and ended_on(sql) and next(once, False):
             raise OperationalError("the connection is lost")
 
-    def ended_on(connection):
+    def ended_on(sql):
         # On the dispatcher's own connection: one of Django's would stay open in its thread.
-        return session.Sql(connection).rows("SELECT 1 FROM tom_nightshift_job WHERE state = 'succeeded'")
+        return sql.rows("SELECT 1 FROM tom_nightshift_job WHERE state = 'succeeded'")
 
     task = actor(lambda: None, actor_name="task", broker=broker)
     with running(broker):
         ended(task.send())
         Job.objects.all().delete()
-        monkeypatch.setattr(session, "_execute", lose_the_reply)
+        monkeypatch.setattr(session.OwnSql, "frame", lose_the_reply)
         message = task.send()
         ended(message)
         wait_until(lambda: "came too late" in caplog.text)

@@ -13,7 +13,7 @@ from tests.model.one_job import IN_THE_REQUEST, Words
 from tests.model.world import World
 from tom_nightshift.ledger import holding, moves, outcomes, rescue
 from tom_nightshift.ledger.attempt import Attempt
-from tom_nightshift.ledger.dispatcher import attempt_from_row
+from tom_nightshift.ledger.claimed import attempt_from_row
 from tom_nightshift.ledger.reporter import _heed, write_reports
 from tom_nightshift.ledger.session import Sql
 

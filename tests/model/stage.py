@@ -64,15 +64,15 @@ class Stage(RuleBasedStateMachine):
         self.is_sound = False
         with self.mine.reading() as sql:
             now = look(sql)
-            is_ready = [moves.anything_ready(sql, [queue]) for queue in QUEUES]
-            until_due = moves.seconds_until_due(sql)
+            worth = [moves.worth_claiming(sql, [queue]) for queue in QUEUES]
             is_wrong = holding.is_wrong(sql)
         names = self.world.taken_for_dead | {IN_THE_REQUEST}
         invariants.check(self.before, now, removed=self.world.removed, may_run_without_a_row=names)
         assert now == self.world.seen(), differences(now, self.world.seen())
-        assert is_ready == [bool(self.world.ready([queue])) for queue in QUEUES]
+        assert [claim.is_ready for claim in worth] == [bool(self.world.ready([queue])) for queue in QUEUES]
         assert is_wrong == self.world.holds_are_wrong()
-        assert (until_due is None) == (self.world.seconds_until_due() is None)
+        is_none_due = self.world.seconds_until_due() is None
+        assert [claim.until_due is None for claim in worth] == [is_none_due] * len(QUEUES)
         self.before, self.is_sound = now, True
 
     def every_job_comes_to_its_end(self) -> None:

@@ -11,7 +11,7 @@ import dramatiq
 from tests.support.waiting import wait_until
 from tom_nightshift.broker.broker import DatabaseBroker
 from tom_nightshift.ledger import moves
-from tom_nightshift.ledger.dispatcher import attempt_from_row
+from tom_nightshift.ledger.claimed import attempt_from_row
 from tom_nightshift.ledger.session import OwnConnection, Sql
 from tom_nightshift.models import Job
 

@@ -21,7 +21,7 @@ from dramatiq.worker import ConsumerThread, WorkerThread
 from tom_nightshift.broker.consumer import OutcomeConsumer
 from tom_nightshift.ledger import capture, folders, following, moves, outcomes
 from tom_nightshift.ledger.attempt import Attempt, current
-from tom_nightshift.ledger.dispatcher import attempt_from_row
+from tom_nightshift.ledger.claimed import attempt_from_row
 from tom_nightshift.ledger.hooks import JobMessage
 from tom_nightshift.ledger.outcomes import Outcome
 from tom_nightshift.ledger.rescue import IN_THE_REQUEST

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from dramatiq import Actor, Broker
@@ -20,7 +21,7 @@ def bound_arguments(actor: Actor[Any, Any] | None, message: Any) -> Mapping[str,
     """
     if actor is None:
         return dict(message.kwargs)
-    signature = inspect.signature(actor.fn)
+    signature = _signature(actor.fn)
     try:
         return signature.bind(*message.args, **message.kwargs).arguments
     except TypeError as error:
@@ -31,8 +32,7 @@ def bound_arguments(actor: Actor[Any, Any] | None, message: Any) -> Mapping[str,
 
 def with_defaults(actor: Actor[Any, Any] | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments, and the defaults of those that were left out."""
-    parameters = inspect.signature(actor.fn).parameters.values() if actor else ()
-    return {one.name: one.default for one in parameters if one.default is not one.empty} | dict(arguments)
+    return {**_defaults(actor.fn), **arguments} if actor else dict(arguments)
 
 
 def arguments_by_name(broker: Broker, message: Any) -> dict[str, Any]:
@@ -43,3 +43,15 @@ def arguments_by_name(broker: Broker, message: Any) -> dict[str, Any]:
     except (ActorNotFound, ArgumentsRefused):
         unnamed = {f"argument {place}": value for place, value in enumerate(message.args, 1)}
         return {**unnamed, **message.kwargs}
+
+
+@lru_cache(maxsize=1024)
+def _signature(fn: Callable[..., Any]) -> inspect.Signature:
+    """Worked out once for a task: that takes longer than to write a row."""
+    return inspect.signature(fn)
+
+
+@lru_cache(maxsize=1024)
+def _defaults(fn: Callable[..., Any]) -> dict[str, Any]:
+    parameters = _signature(fn).parameters.values()
+    return {one.name: one.default for one in parameters if one.default is not one.empty}

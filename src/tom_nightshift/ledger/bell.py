@@ -78,14 +78,16 @@ class Bell:
             if not self._closed:  # the number of a closed file may belong to another by now
                 os.write(self._far, b"!")
 
-    def wait(self, seconds: float) -> None:
-        """Wait for a ring, at most so many seconds."""
+    def wait(self, seconds: float) -> bool:
+        """Wait for a ring, at most so many seconds. Whether there was one."""
         listened = select.poll()  # unlike select(), it also takes file numbers above 1,023
         listened.register(self._near, select.POLLIN)
         if self._socket is not None:
             listened.register(self._socket, select.POLLIN)
-        listened.poll(max(0.0, seconds) * 1000)
-        self._hush()
+        rung = bool(listened.poll(max(0.0, seconds) * 1000))
+        if rung:
+            self._hush()
+        return rung
 
     def close(self) -> None:
         """Take the bell down."""

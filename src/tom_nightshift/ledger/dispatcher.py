@@ -6,28 +6,24 @@ most as many jobs as it has free threads, over all its queues: nothing is claime
 
 from __future__ import annotations
 
-import json
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 from tom_nightshift import events
-from tom_nightshift.ledger import admission, following, moves, outcomes
+from tom_nightshift.ledger import admission, moves, outcomes
 from tom_nightshift.ledger.attempt import Attempt
 from tom_nightshift.ledger.bell import Bell
+from tom_nightshift.ledger.claimed import attempt_from_row
+from tom_nightshift.ledger.handing_over import HandedOver, HandOver, write_together
 from tom_nightshift.ledger.in_hand import InHand
+from tom_nightshift.ledger.lookout import POLL, Lookout
 from tom_nightshift.ledger.outcomes import Outcome
 from tom_nightshift.ledger.presence import Presence
 from tom_nightshift.ledger.reporter import Reporter
-from tom_nightshift.ledger.session import AWAY, UNREACHABLE, OwnConnection
+from tom_nightshift.ledger.session import AWAY, UNREACHABLE, OwnConnection, Sql
 from tom_nightshift.states import State
-
-POLL = 1.0
-"""Seconds between looks for jobs that nobody rang for."""
 
 WAIT_FOR_COMMIT = 0.05
 """An attempt longer than this, in seconds, waits until its outcome is committed before its thread goes on."""
@@ -35,15 +31,6 @@ WAIT_FOR_COMMIT = 0.05
 LOOK_AGAIN = 0.05
 
 Mailbox = queue.SimpleQueue[tuple[Attempt, bytes]]
-
-
-@dataclass(slots=True, eq=False)
-class HandedOver:
-    """An outcome on its way to its row."""
-
-    attempt: Attempt
-    outcome: Outcome
-    written: threading.Event = field(default_factory=threading.Event)
 
 
 class Dispatcher(threading.Thread):
@@ -81,7 +68,9 @@ class Dispatcher(threading.Thread):
         self.idle = threading.Event()
         """Set while nothing is in hand and nothing is ready."""
 
-        self._handed_over: deque[HandedOver] = deque()
+        self._handed_over = HandOver(self._settle)
+        self._lookout = Lookout()
+        self._claim_was_full = False
         self._claiming = True
         self._has_said_leaving = False
         self._stopping = False
@@ -96,17 +85,16 @@ class Dispatcher(threading.Thread):
 
     def hand_over(self, attempt: Attempt, outcome: Outcome) -> None:
         """Take over how an attempt ended. Long attempts wait until it is committed."""
-        handed = self._queue(attempt, outcome)
-        if attempt.seconds > WAIT_FOR_COMMIT and threading.current_thread() is not self:
-            while self.is_alive() and not handed.written.wait(1.0):
-                pass
+        waits = attempt.seconds > WAIT_FOR_COMMIT and threading.current_thread() is not self
+        written = threading.Event() if waits else None
+        self._put(HandedOver(attempt, outcome, written))
+        while written is not None and self.is_alive() and not written.wait(1.0):
+            pass
 
-    def _queue(self, attempt: Attempt, outcome: Outcome) -> HandedOver:
-        self.reporter.forget(attempt)
-        handed = HandedOver(attempt, outcome)
-        self._handed_over.append(handed)
+    def _put(self, item: HandedOver) -> None:
+        self.reporter.forget(item.attempt)
+        self._handed_over.put(item)
         self.bell.ring_here()
-        return handed
 
     def declared_dead(self) -> None:
         """Others took this worker for dead and gave its jobs away: end what runs, and register anew."""
@@ -146,7 +134,7 @@ class Dispatcher(threading.Thread):
         for attempt in stuck:
             outcome = outcomes.forced(attempt)
             if outcome.state != State.WAITING:
-                self._queue(attempt, outcome)
+                self._put(HandedOver(attempt, outcome))
         return bool(stuck)
 
     def stop(self, timeout: float = 10.0) -> None:
@@ -163,7 +151,7 @@ class Dispatcher(threading.Thread):
         while not self._is_done():
             worked = self._safely(self._turn)
             if not worked and not self._stopping:
-                self.bell.wait(self._patience())
+                self._wait()
         self._safely(self._sign_off)
         self.connection.close()
         self.bell.close()
@@ -198,83 +186,60 @@ class Dispatcher(threading.Thread):
     def _turn(self) -> bool:
         self._register()
         self._say_leaving()
-        free = self._free_threads(len(self._handed_over))
-        ready = free > 0 and bool(self.mailboxes) and self._worth_claiming()
-        wants = ready and self._claiming
-        handed = self._take_handed_over()
-        self._note_idle(idle=not (ready or handed or self.in_hand))
-        if not handed and not wants:
-            return False
+        handed = self._handed_over.take()
         try:
-            return self._write_and_claim(handed, free if wants else 0)
+            return self._write_and_claim(handed)
         finally:
-            self._handed_over.extendleft(reversed(handed))  # those that were not written
+            self._handed_over.give_back(handed)  # those that were not written
 
-    def _write_and_claim(self, handed: list[HandedOver], free: int) -> bool:
-        """The one transaction: outcomes of finished attempts, then the claim of the next. Whether it did
-        anything.
-        """
+    def _write_and_claim(self, handed: list[HandedOver]) -> bool:
+        """Whether there was anything to do."""
+        free = self._free_threads(len(handed))
+        ready = free > 0 and bool(self.mailboxes) and self._worth_claiming(bool(handed))
+        self._note_idle(idle=not (ready or handed or self.in_hand))
+        if not handed and not (ready and self._claiming):
+            return False
+        return self._in_one_transaction(handed, free if ready and self._claiming else 0)
+
+    def _in_one_transaction(self, handed: list[HandedOver], free: int) -> bool:
+        """Outcomes of finished attempts, then the claim of the next. Whether anything was done."""
+        had_any = bool(handed)
         try:
             with self.connection.transaction() as sql:
-                accepted = [outcomes.write(sql, item.attempt, item.outcome) for item in handed]
-                following.write(sql, _accepted(handed, accepted))
-                moves.release_due(sql)
-                admission.admit(sql, free)
-                claimed = moves.claim(sql, self.presence.name, list(self.mailboxes), free) if free else []
+                accepted = write_together(sql, handed)
+                claimed = self._claim(sql, free)
         except UNREACHABLE:
             raise
         except Exception:
             if not handed:
                 raise
-            self._write_one_by_one(handed)
+            self._handed_over.write_one_by_one(self.connection, handed)
             return True
-        self._settle(handed, accepted)
+        self._handed_over.written(handed, accepted)
         self._deliver(claimed)
-        return bool(accepted or claimed)
+        return had_any or bool(claimed)
 
-    def _write_one_by_one(self, handed: list[HandedOver]) -> None:
-        """One of these is refused: it must not keep the others from their rows."""
-        while handed:
-            accepted = self._write_alone(handed[0])
-            self._settle(handed, [accepted])
+    def _claim(self, sql: Sql, free: int) -> list[moves.Row]:
+        if self._lookout.any_due:
+            moves.release_due(sql)
+        if self._lookout.any_held:
+            admission.admit(sql, free)
+        claimed = moves.claim(sql, self.presence.name, list(self.mailboxes), free) if free else []
+        self._claim_was_full = 0 < len(claimed) == free
+        if claimed or self._lookout.any_due or self._lookout.any_held:
+            self._lookout.forget()
+        return claimed
 
-    def _write_alone(self, item: HandedOver) -> bool | None:
-        """Whether the attempt still held its row; None: not even the bare outcome could be written."""
-        try:
-            with self.connection.transaction() as sql:
-                accepted = outcomes.write(sql, item.attempt, item.outcome)
-                following.write(sql, _accepted([item], [accepted]))
-                return accepted
-        except UNREACHABLE:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the job must not stay "running"
-            events.outcome_refused(item.attempt.job_id, error)
-            return self._write_bare(item, events.first_line(error))
-
-    def _write_bare(self, item: HandedOver, problem: str) -> bool | None:
-        try:
-            with self.connection.transaction() as sql:
-                return outcomes.write_bare(sql, item.attempt, item.outcome, problem)
-        except UNREACHABLE:
-            raise
-        except Exception as error:  # noqa: BLE001 - kept, it would come first at every turn, and nothing after it
-            events.outcome_given_up(item.attempt.job_id, error)
-            return None
-
-    def _settle(self, handed: list[HandedOver], accepted: Sequence[bool | None]) -> None:
-        """These are written: take them from the list, and let the threads that wait for them go on."""
-        for was_accepted in accepted:
-            item = handed.pop(0)
-            attempt, outcome = item.attempt, item.outcome
-            self.in_hand.pop(attempt.token, None)
-            if was_accepted:
-                events.job_moved(attempt.job_id, attempt.task, outcome.state, outcome.words)
-            elif was_accepted is not None:
-                events.late_outcome(attempt.job_id, attempt.number, outcome.state)
-            if attempt.frame.interrupted:
-                self.retire(f"job {attempt.job_id} was interrupted in its thread")
-            self.finished += 1
-            item.written.set()
+    def _settle(self, item: HandedOver, was_accepted: bool | None) -> None:
+        attempt, outcome = item.attempt, item.outcome
+        self.in_hand.pop(attempt.token, None)
+        if was_accepted:
+            events.job_moved(attempt.job_id, attempt.task, outcome.state, outcome.words)
+        elif was_accepted is not None:
+            events.late_outcome(attempt.job_id, attempt.number, outcome.state)
+        if attempt.frame.interrupted:
+            self.retire(f"job {attempt.job_id} was interrupted in its thread")
+        self.finished += 1
 
     def _deliver(self, claimed: list[moves.Row]) -> None:
         for row in claimed:
@@ -291,26 +256,20 @@ class Dispatcher(threading.Thread):
     def _free_threads(self, about_to_end: int) -> int:
         return self.threads - len(self.in_hand) + about_to_end
 
-    def _worth_claiming(self) -> bool:
-        """Whether a claim would find something. Probed before any lock is taken."""
+    def _worth_claiming(self, writes: bool) -> bool:
+        """Whether to claim. Looked up before any lock is taken, unless one is taken anyway, or the last claim
+        left some behind.
+        """
+        known = writes or self._claim_was_full
+        if known and not self._lookout.is_overdue:
+            return True
         with self.connection.reading() as sql:
-            until_due = moves.seconds_until_due(sql)
-            return (
-                (until_due is not None and until_due <= 0)
-                or moves.anything_ready(sql, list(self.mailboxes))
-                or admission.is_called_for(sql)
-            )
+            return self._lookout.look(sql, list(self.mailboxes)) or known
 
-    def _patience(self) -> float:
-        """How long to wait for a ring: until the next job is due, at most one poll."""
-        if self._free_threads(0) <= 0:  # the end of a job rings
-            return POLL
-        try:
-            with self.connection.reading() as sql:
-                moments = (moves.seconds_until_due(sql), admission.seconds_until_open(sql))
-        except AWAY:
-            return POLL
-        return min(POLL, max(0.01, min((until for until in moments if until is not None), default=POLL)))
+    def _wait(self) -> None:
+        busy = self._free_threads(0) <= 0  # then the end of a job rings
+        if self.bell.wait(POLL if busy else self._lookout.patience()):
+            self._lookout.forget()
 
     def _register(self) -> None:
         if self.registered.is_set() and not self.anew:
@@ -345,11 +304,9 @@ class Dispatcher(threading.Thread):
             self.presence.release_lock()
         return False
 
-    def _take_handed_over(self) -> list[HandedOver]:
-        return [self._handed_over.popleft() for _ in range(len(self._handed_over))]
-
     def _wait_for_database(self, error: BaseException) -> None:
         self.connection.close()
+        self._lookout.forget()
         now = time.monotonic()
         self._away_since = self._away_since or now
         seconds = min(5.0, 0.5 + (now - self._away_since) / 2)
@@ -357,32 +314,3 @@ class Dispatcher(threading.Thread):
         # Not the bell: every outcome handed over rings it, and an absent database is not to be asked in a
         # hurry.
         (threading.Event() if self._told.is_set() else self._told).wait(seconds)
-
-
-def _accepted(handed: Sequence[HandedOver], accepted: Sequence[bool]) -> list[tuple[Attempt, Outcome]]:
-    return [(item.attempt, item.outcome) for item, ok in zip(handed, accepted, strict=True) if ok]
-
-
-def attempt_from_row(row: moves.Row) -> tuple[Attempt, bytes]:
-    """A claimed row (``moves.CLAIMED``) as an attempt, and its message."""
-    job_id, number, task, queue_name, title, owner_id, root, failures, losses, saved, stages, message = row
-    attempt = Attempt(
-        job_id,
-        number,
-        task,
-        queue_name,
-        title=title,
-        owner_id=owner_id,
-        root=root or job_id,
-        failures=failures,
-        losses=losses,
-    )
-    attempt.reports.saved = _json(saved) or {}
-    shown = _json(stages) or []
-    attempt.reports.stages = [stage for stage in shown if stage.get("done")]
-    attempt.reports.changed = attempt.reports.stages != shown
-    return attempt, bytes(message)
-
-
-def _json(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) else value

@@ -85,7 +85,14 @@ class LogBuffer:
                 self._fresh = []
             if self._tail_changed:
                 pieces.append(self._tail_piece())
+                self._tail_changed = False
             return pieces
+
+    def rest(self) -> list[Piece]:
+        """What has not been given out yet, which stays here: the transaction that writes it may fail."""
+        with self._lock:
+            fresh = [Piece(self._seq, "".join(self._fresh))] if self._fresh else []
+            return [*fresh, self._tail_piece()] if self._tail_changed else fresh
 
     def give_back(self, pieces: list[Piece]) -> None:
         """Take back pieces that could not be written."""
@@ -112,6 +119,5 @@ class LogBuffer:
         self._tail_changed = True
 
     def _tail_piece(self) -> Piece:
-        self._tail_changed = False
         left_out = f"… {self._dropped} lines left out …\n" if self._dropped else ""
         return Piece(self._tail_seq or 0, left_out + "".join(self._tail), replaces=True)

@@ -6,16 +6,40 @@ the row changes nothing and learns it from the number of rows. Nothing else in N
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
 from tom_nightshift.ledger import ending
+from tom_nightshift.ledger.admission import ANYBODY_WAITS
 from tom_nightshift.ledger.holding import NOT_PAUSED, ready_or_held
-from tom_nightshift.ledger.session import Sql, marks
+from tom_nightshift.ledger.session import Sql, marks, values
 from tom_nightshift.states import Hold, State
 
 Token = tuple[int, int]
 Row = tuple[Any, ...]
+
+
+class End(NamedTuple):
+    """How an attempt ended, as far as its row is concerned."""
+
+    token: Token
+    state: State
+    reason: str
+    error: str
+    result: str | None
+    """JSON."""
+
+
+class Worth(NamedTuple):
+    """What a claim would find."""
+
+    until_due: float | None
+    """Seconds until the next job that is held until a time; negative when due; None when there is none."""
+
+    is_ready: bool
+    is_held: bool
+    """Whether any waits for a limit or a rate."""
+
 
 CLAIMED = "id, attempt, task, queue, title, owner_id, root, failures, losses, saved, stages, message"
 _NEXT = ready_or_held("queue")
@@ -68,6 +92,21 @@ def finish(
             [state, reason, error, result, *token],
         )
     )
+
+
+def finish_all(sql: Sql, ends: Sequence[End]) -> set[Token]:
+    """running → a final state, for several attempts at once. Those that still held their rows."""
+    rows = sql.rows(
+        "WITH ended (id, attempt, state, reason, error, result) AS "
+        f"({values(len(ends), ('bigint', 'integer', 'text', 'text', 'text', 'text'))}) "
+        "UPDATE tom_nightshift_job SET state = ended.state, hold = '', reason = ended.reason, "
+        f"error = ended.error, result = {sql.json('ended.result')}, finished_at = {sql.now} FROM ended "
+        "WHERE tom_nightshift_job.id = ended.id AND tom_nightshift_job.attempt = ended.attempt "
+        "AND tom_nightshift_job.state = 'running' "
+        "RETURNING tom_nightshift_job.id, tom_nightshift_job.attempt",
+        [value for end in ends for value in (*end.token, str(end.state), end.reason, end.error, end.result)],
+    )
+    return {(job_id, number) for job_id, number in rows}
 
 
 def wait_again(
@@ -206,6 +245,18 @@ def record(sql: Sql, token: Token, outcome: str, error: str = "", traceback: str
     )
 
 
+def record_finished(sql: Sql, tokens: Collection[Token]) -> None:
+    """Write down how attempts ended that ``finish_all`` has just moved, from their own rows."""
+    sql.run(
+        "INSERT INTO tom_nightshift_attempt "
+        "(job_id, number, worker, started_at, finished_at, outcome, error, traceback) "
+        "SELECT id, attempt, worker, claimed_at, finished_at, state, error, '' "
+        f"FROM tom_nightshift_job WHERE id IN ({marks(tokens)}) "
+        "ON CONFLICT (job_id, number) DO NOTHING",
+        [job_id for job_id, _ in tokens],
+    )
+
+
 def note_late(sql: Sql, token: Token, words: str) -> None:
     """Keep a note of how an attempt ended after its job had been given to another."""
     sql.run(
@@ -215,17 +266,16 @@ def note_late(sql: Sql, token: Token, words: str) -> None:
     )
 
 
-def seconds_until_due(sql: Sql) -> float | None:
-    """Seconds until the next job that is held until a time; negative when due; None when there is none."""
-    rows = sql.rows(
-        f"SELECT {sql.age('min(run_at)')} FROM tom_nightshift_job WHERE state = 'waiting' AND hold = 'until'"
+def worth_claiming(sql: Sql, queues: Sequence[str]) -> Worth:
+    """What a claim would find; takes no lock."""
+    ((until_due, is_ready, is_held),) = sql.rows(
+        f"SELECT (SELECT {sql.age('min(run_at)')} FROM tom_nightshift_job "
+        "WHERE state = 'waiting' AND hold = 'until'), "
+        f"EXISTS (SELECT 1 FROM tom_nightshift_job WHERE {READY} AND queue IN ({marks(queues)})), "
+        f"({ANYBODY_WAITS})",
+        queues,
     )
-    return None if rows[0][0] is None else -float(rows[0][0])
-
-
-def anything_ready(sql: Sql, queues: Sequence[str]) -> bool:
-    """Whether a claim would find something; takes no lock."""
-    return _is_there_any(sql, f"{READY} AND queue IN ({marks(queues)})", queues)
+    return Worth(None if until_due is None else -float(until_due), bool(is_ready), bool(is_held))
 
 
 def anything_due(sql: Sql) -> bool:

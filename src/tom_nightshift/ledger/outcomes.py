@@ -147,17 +147,29 @@ def write(sql: Sql, attempt: Attempt, outcome: Outcome) -> bool:
     result = result_json(attempt) if outcome.state in (State.SUCCEEDED, State.WARNED, State.FAILED) else None
     traceback = storable.text(attempt.traceback, TRACEBACK_LENGTH)
     moves.record(sql, attempt.token, outcome.recorded_as, outcome.words, traceback)
-    if attempt.reports.changed:
-        _write_last_progress(sql, attempt)
+    write_last_progress(sql, attempt)
     write_stage(sql, attempt)
     accepted = move(sql, attempt.token, outcome, result)
     if accepted:
-        pieces = attempt.log.take()
-        attempt.log.give_back(pieces)  # the transaction may still fail, and is then tried again
-        write_log(sql, attempt, pieces)
+        write_log(sql, attempt, attempt.log.rest())
     else:
-        moves.note_late(sql, attempt.token, f"{outcome.recorded_as}, but too late")
+        note_late(sql, attempt, outcome)
     return accepted
+
+
+def write_last_progress(sql: Sql, attempt: Attempt) -> None:
+    """What the attempt has said of its progress and its row does not know yet."""
+    if attempt.reports.changed:
+        sql.run(
+            "UPDATE tom_nightshift_job SET done = %s, total = %s, note = %s, stages = %s, saved = %s "
+            "WHERE id = %s AND attempt = %s AND state = 'running'",
+            [*report_values(attempt), *attempt.token],
+        )
+
+
+def note_late(sql: Sql, attempt: Attempt, outcome: Outcome) -> None:
+    """Keep a note of how an attempt ended that had lost its row."""
+    moves.note_late(sql, attempt.token, f"{outcome.recorded_as}, but too late")
 
 
 def write_bare(sql: Sql, attempt: Attempt, outcome: Outcome, problem: str) -> bool:
@@ -229,14 +241,6 @@ def move(sql: Sql, token: moves.Token, outcome: Outcome, result: str | None = No
         sql, token, charge=outcome.charge, reason=outcome.reason, error=outcome.words,
         message=outcome.message, hold=outcome.hold, delay=outcome.delay,
     )  # fmt: skip
-
-
-def _write_last_progress(sql: Sql, attempt: Attempt) -> None:
-    sql.run(
-        "UPDATE tom_nightshift_job SET done = %s, total = %s, note = %s, stages = %s, saved = %s "
-        "WHERE id = %s AND attempt = %s AND state = 'running'",
-        [*report_values(attempt), *attempt.token],
-    )
 
 
 def _put_back(attempt: Attempt, why: BaseException) -> Outcome:

@@ -15,7 +15,7 @@ from tom_nightshift import events
 from tom_nightshift.ledger import ending, moves, storable
 from tom_nightshift.ledger.attempt import Attempt
 from tom_nightshift.ledger.logbuffer import Piece
-from tom_nightshift.ledger.session import AWAY, OwnConnection, Sql
+from tom_nightshift.ledger.session import AWAY, OwnConnection, Sql, values
 from tom_nightshift.loop import Loop
 
 INTERVAL = 1.0
@@ -136,9 +136,19 @@ def report_values(attempt: Attempt) -> tuple[float | None, float | None, str, st
 
 def write_log(sql: Sql, attempt: Attempt, pieces: Sequence[Piece]) -> None:
     """Insert pieces of the log; the tail replaces the one written before."""
-    for piece in pieces:
+    write_logs(sql, [(attempt, piece) for piece in pieces])
+
+
+def write_logs(sql: Sql, pieces: Sequence[tuple[Attempt, Piece]]) -> None:
+    """Insert pieces of the logs of several attempts; a tail replaces the one written before."""
+    if pieces:
         sql.run(
-            "INSERT INTO tom_nightshift_log (job_id, attempt, seq, text) VALUES (%s, %s, %s, %s) "
+            "INSERT INTO tom_nightshift_log (job_id, attempt, seq, text) "
+            f"{values(len(pieces), ('bigint', 'integer', 'integer', 'text'))} "
             "ON CONFLICT (job_id, attempt, seq) DO UPDATE SET text = excluded.text",
-            [attempt.job_id, attempt.number, piece.seq, storable.text(piece.text)],
+            [
+                value
+                for attempt, piece in pieces
+                for value in (attempt.job_id, attempt.number, piece.seq, storable.text(piece.text))
+            ],
         )

@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from django.apps import apps
@@ -26,7 +27,7 @@ from django.db import (
 )
 
 from tom_nightshift.conf import get_settings
-from tom_nightshift.ledger import clock
+from tom_nightshift.ledger import clock, driver
 
 AWAY = (DatabaseError, InterfaceError)
 """What a database that is away, or a lock that is taken, raises; also one whose tables are not there yet."""
@@ -36,6 +37,8 @@ UNREACHABLE = (OperationalError, InterfaceError, ProgrammingError)
 
 LOCK_TIMEOUT = 0.5
 """Seconds that a connection without patience waits for a row that another transaction holds (PostgreSQL)."""
+
+BEGIN = {"sqlite": "BEGIN IMMEDIATE"}
 
 
 def jobs_alias() -> str:
@@ -97,15 +100,52 @@ class Sql:
         locks = f"= ANY(ARRAY({ids} FOR UPDATE SKIP LOCKED))"
         return locks if self.vendor == "postgresql" else f"IN ({ids})"
 
+    def json(self, text: str) -> str:
+        """SQL for a value of a JSON column, of SQL for its text."""
+        return f"CAST({text} AS jsonb)" if self.vendor == "postgresql" else text
+
     def uuid(self, value: str) -> Any:
         """A UUID as the driver wants it."""
         parsed = uuid.UUID(str(value))
         return parsed.hex if self.vendor == "sqlite" else parsed
 
 
-def marks(values: Sequence[Any]) -> str:
+class OwnSql(Sql):
+    """Statements on a connection of ours, past Django's cursor."""
+
+    def __init__(self, connection: Any, execute: driver.Execute) -> None:
+        super().__init__(connection)
+        self._execute = execute
+
+    def rows(self, statement: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self.connection.wrap_database_errors:
+            return list(self._execute(statement, params).fetchall())
+
+    def run(self, statement: str, params: Sequence[Any] = ()) -> int:
+        with self.connection.wrap_database_errors:
+            return int(self._execute(statement, params).rowcount)
+
+    def frame(self, statement: str) -> None:
+        """Begin or end a transaction."""
+        with self.connection.wrap_database_errors:
+            self._execute(statement, None)
+
+
+def marks(values: Collection[Any]) -> str:
     """Placeholders for ``IN (…)``; of nothing, one that matches nothing."""
     return ", ".join(["%s"] * len(values)) or "NULL"
+
+
+@lru_cache(maxsize=256)
+def values(rows: int, types: tuple[str, ...]) -> str:
+    """``VALUES …`` with placeholders for so many rows.
+
+    Parameters:
+        types: of the columns; PostgreSQL would take all that it is not told for text.
+    """
+    first = ", ".join(f"CAST(%s AS {kind})" for kind in types)
+    others = f", ({', '.join(['%s'] * len(types))})" * (rows - 1)
+    return f"VALUES ({first}){others}"
 
 
 class OwnConnection:
@@ -117,16 +157,20 @@ class OwnConnection:
 
     def __init__(self, patience: float = 20.0) -> None:
         self.patience = patience
+        self.is_pooled = False
+        """Whether a pooler stood before the server (PostgreSQL) when the connection was opened."""
+
         self._connection: Any = None
+        self._begin = "BEGIN"
 
     @contextmanager
     def transaction(self) -> Iterator[Sql]:
         """One transaction: committed at the end, rolled back on any error. An error closes the connection."""
-        connection = self._opened()
+        sql = self._sql()
         try:
-            _execute(connection, _begin(connection.vendor))
-            yield (sql := Sql(connection))
-            _execute(connection, "COMMIT")
+            sql.frame(self._begin)
+            yield sql
+            sql.frame("COMMIT")
         except BaseException:
             self._roll_back()
             raise
@@ -137,7 +181,7 @@ class OwnConnection:
     def reading(self) -> Iterator[Sql]:
         """Statements outside a transaction: for reads that must not take a lock."""
         try:
-            yield Sql(self._opened())
+            yield self._sql()
         except BaseException:
             self._roll_back()
             raise
@@ -151,10 +195,37 @@ class OwnConnection:
                 if connection.connection is not None:  # Django leaves a database in memory open
                     connection.connection.close()
 
+    def _sql(self) -> OwnSql:
+        return OwnSql(self._opened(), self._execute)
+
     def _opened(self) -> Any:
         if self._connection is None:
-            self._connection = _new_connection(jobs_alias(), self.patience)
+            self._open()
         return self._connection
+
+    def _open(self) -> None:
+        self._connection = connection = _new_connection(jobs_alias(), self.patience)
+        try:
+            self._begin, self.is_pooled = BEGIN.get(connection.vendor, "BEGIN"), False
+            if connection.vendor == "postgresql":
+                self._open_session(connection)
+            self._execute = driver.straight(connection)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open_session(self, connection: Any) -> None:
+        """A process that stands still in the middle of a transaction is taken for dead after the lease: then
+        the server, too, is to end that, or nobody could return the jobs whose rows it has locked.
+        """
+        lease = max(1, int(get_settings().lease * 1000))
+        ends_when_idle = f"idle_in_transaction_session_timeout = {lease}"
+        self.is_pooled = driver.is_pooled(connection)
+        if self.is_pooled:
+            self._begin = f"BEGIN; SET LOCAL {ends_when_idle}"
+        else:
+            driver.prepare_statements(connection)
+            _execute(connection, f"SET {ends_when_idle}")
 
     def _roll_back(self) -> None:
         """A taken lock is an everyday event on SQLite and costs no new connection; anything else does."""
@@ -168,25 +239,21 @@ class OwnConnection:
 
 
 @contextmanager
-def callers_transaction() -> Iterator[Sql]:
-    """Statements on the calling thread's own connection, inside its transaction if it has one open."""
+def callers_transaction(*, savepoint: bool = True) -> Iterator[Sql]:
+    """Statements on the calling thread's own connection, inside its transaction if it has one open.
+
+    Parameters:
+        savepoint: whether a failure leaves the caller's transaction as it was. One statement does not need
+            it on SQLite; on PostgreSQL a caller who goes on after a failure needs a savepoint of its own, as
+            with any statement.
+    """
     alias = jobs_alias()
-    with transaction.atomic(using=alias):
-        yield (sql := Sql(connections[alias]))
+    connection = connections[alias]
+    plain = connection.in_atomic_block and not savepoint
+    with contextlib.nullcontext() if plain else transaction.atomic(using=alias):
+        yield (sql := Sql(connection))
         for act in sql.afterwards:
             transaction.on_commit(act, using=alias, robust=True)
-
-
-def _begin(vendor: str) -> str:
-    """A process that stands still in the middle is taken for dead after the lease: then the server, too, is
-    to end its transaction, or nobody could return the jobs whose rows it has locked.
-    """
-    if vendor == "sqlite":
-        return "BEGIN IMMEDIATE"
-    if vendor == "postgresql":
-        lease = max(1, int(get_settings().lease * 1000))
-        return f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = {lease}"
-    return "BEGIN"
 
 
 def _new_connection(alias: str, patience: float) -> Any:
