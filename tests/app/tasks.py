@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import signal
@@ -160,3 +161,11 @@ def _append(file: str | Path) -> int:
     with open(file, "ab", buffering=0) as opened:  # one write: those of several processes do not mix
         opened.write(f"{job.id}\n".encode())
     return len(Path(file).read_text().splitlines())
+
+
+@dramatiq.actor(isolation="process")
+async def alone_and_async(file: str) -> int:
+    """Append the job's id, on an event loop, in a process of its own; the number of that process."""
+    await asyncio.sleep(0)
+    _append(file)
+    return os.getpid()

@@ -122,23 +122,6 @@ def test_callbacks_are_called(broker):
     assert sorted(told, key=str) == [7, "ZeroDivisionError"]
 
 
-def test_async_tasks_run_and_speak(broker):
-    from dramatiq.middleware import AsyncIO
-
-    from tom_nightshift import progress
-
-    broker.add_middleware(AsyncIO())
-
-    async def task():
-        progress(3)
-        return 5
-
-    task = actor(task, broker=broker)
-    with running(broker):
-        job = ended(task.send())
-    assert (job.state, job.result["value"], job.done) == (State.SUCCEEDED, 5, 3.0)
-
-
 def test_an_undeclared_queue_is_not_found(broker):
     with pytest.raises(QueueNotFound):
         broker.consume("nowhere")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dramatiq
 import pytest
 from django.db import transaction
+from django.db.models import F
 
 from tests.support.jobs import actor, job_of, own_sql, running
 from tests.support.waiting import wait_until
@@ -207,6 +208,24 @@ class TestGroups:
         all_end()
         assert told == ["all done"]
         assert list(group.get_results()) == [11, 12, 13]
+
+    def test_two_workers_that_end_parts_of_the_same_ones_do_not_wait_for_each_other(
+        self, broker, add, told, caplog
+    ):
+        other = DatabaseBroker(stack.middleware())
+        for task in broker.actors.values():
+            other.declare_actor(task)
+        groups = [[add.message(number, 1) for number in range(25)] for _ in range(4)]
+        with transaction.atomic():
+            for parts in groups:
+                group = dramatiq.group(parts, broker=broker)
+                group.add_completion_callback(broker.get_actor("tell").message("all done"))
+                group.run()
+        Job.objects.update(priority=F("id") % 25)  # so that each batch has parts of all groups
+        with running(broker, threads=8), running(other, threads=8):
+            wait_until(lambda: not Job.objects.open().exists(), at_most=60)
+        assert told == ["all done"] * 4
+        assert [record.message for record in caplog.records if "database" in record.message] == []
 
     def test_what_was_asked_for_in_a_transaction_that_is_undone_never_was(self, broker, add, told, all_end):
         with transaction.atomic():

@@ -104,6 +104,15 @@ class TestGroups:
         assert Place.objects.values("whole").distinct().count() == 1
         assert count_of(Place.objects.first().whole) == (4, 4, 0, 0, 0, 0)
 
+    def test_an_open_job_that_has_the_key_of_a_part_is_that_part(self, broker, add, all_end):
+        only = actor(lambda: 1, actor_name="only", unique=True, broker=broker)
+        there = only.send()
+        group([add.message(1, 1), only.message()], broker=broker).run()
+        job = Job.objects.get(message_id=there.message_id)
+        assert (job.place.part, job.place.whole) == (2, Job.objects.get(task="add").id)
+        all_end()
+        assert count_of(job.place.whole) == (2, 2, 0, 0, 0, 0)
+
     def test_one_that_a_job_asks_for_hangs_below_that_job(self, broker, add, all_end):
         def ask():
             group([add.message(1, 1), add.message(2, 2)], broker=broker).run()

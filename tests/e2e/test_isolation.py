@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from tests.app.tasks import (
+    alone_and_async,
     append,
     compute,
     crash,
@@ -33,6 +34,14 @@ def test_what_is_said_there_is_said_here(site):
     assert job.saved["steps"]["first"] not in (os.getpid(), *workers)
     assert job.result["value"] == {"summary": "hello"}
     assert job.result["made"] == [{"url": "/there/", "label": "there"}]
+
+
+def test_an_async_task_has_its_event_loop_there(site, tmp_path):
+    with site.worker() as worker:
+        workers = worker.children()
+        job = ended(alone_and_async.send(str(tmp_path / "ran")), at_most=PATIENCE)
+    assert job.state == State.SUCCEEDED
+    assert job.result["value"] not in (os.getpid(), *workers)
 
 
 def test_one_that_crashes_among_many_is_the_only_one_set_aside(site, tmp_path):

@@ -18,7 +18,7 @@ from dramatiq.middleware import MiddlewareError, Retries
 from tom_nightshift import events
 from tom_nightshift.broker.consumer import MailboxConsumer
 from tom_nightshift.broker.inline import InlineSavepoint, run_here
-from tom_nightshift.ledger import enqueue, following, options, pruning
+from tom_nightshift.ledger import enqueue, eventloop, following, options, pruning
 from tom_nightshift.ledger.dispatcher import Dispatcher
 from tom_nightshift.ledger.reporter import Reporter
 from tom_nightshift.ledger.session import callers_transaction
@@ -81,17 +81,7 @@ class DatabaseBroker(Broker):
         Raises:
             ArgumentsRefused: the arguments do not fit the task, cannot be stored, or are too large.
         """
-        message = message.copy()
-        delay = _until(message.options.pop("eta", None), delay)
-        self.emit_before("enqueue", message, delay)
-        if enqueue.is_retry(message):
-            enqueue.record_retry(message, self._actor(message.actor_name), (delay or 0) / 1000)
-        elif following.comes_after_the_task():
-            following.keep(message, self._actor(message.actor_name), _seconds(delay))
-        else:
-            message = self._write(message, delay)
-        self.emit_after("enqueue", message, delay)
-        return message
+        return eventloop.outside_loop(lambda: self._enqueue(message.copy(), delay))
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 30_000) -> MailboxConsumer:
         """A consumer of a queue: a mailbox that the process's dispatcher fills.
@@ -146,6 +136,18 @@ class DatabaseBroker(Broker):
         if self.dispatcher is not None:
             self.dispatcher.stop()
             self.dispatcher.reporter.stop()
+
+    def _enqueue(self, message: Message[Any], delay: int | None) -> Message[Any]:
+        delay = _until(message.options.pop("eta", None), delay)
+        self.emit_before("enqueue", message, delay)
+        if enqueue.is_retry(message):
+            enqueue.record_retry(message, self._actor(message.actor_name), (delay or 0) / 1000)
+        elif following.comes_after_the_task():
+            following.keep(message, self._actor(message.actor_name), _seconds(delay))
+        else:
+            message = self._write(message, delay)
+        self.emit_after("enqueue", message, delay)
+        return message
 
     def _write(self, message: Message[Any], delay: int | None) -> Message[Any]:
         job_id, written = enqueue.write_row(message, self._actor(message.actor_name), _seconds(delay))

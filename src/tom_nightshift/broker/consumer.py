@@ -11,6 +11,7 @@ from typing import Any
 from dramatiq import Broker, Consumer, Message, MessageProxy
 from dramatiq.common import current_millis
 from dramatiq.errors import ActorNotFound
+from dramatiq.middleware import AgeLimit
 
 from tom_nightshift import events
 from tom_nightshift.ledger import options, storable
@@ -102,4 +103,6 @@ class MailboxConsumer(OutcomeConsumer):
 def is_too_old(broker: Broker, message: Any) -> bool:
     """Whether a message is past its ``max_age`` (the condition of Dramatiq's AgeLimit)."""
     limit = message.options.get("max_age") or options.option(broker, message.actor_name, "max_age", None)
+    if not limit:
+        limit = next((one.max_age for one in broker.middleware if isinstance(one, AgeLimit)), None)
     return bool(limit) and current_millis() - message.message_timestamp >= limit

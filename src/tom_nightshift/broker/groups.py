@@ -11,7 +11,7 @@ from dramatiq.errors import ActorNotFound
 from dramatiq.middleware import GroupCallbacks
 
 from tom_nightshift.broker.rate_limits import DatabaseRates
-from tom_nightshift.ledger import following, wholes
+from tom_nightshift.ledger import eventloop, following, wholes
 from tom_nightshift.ledger.enqueue import GROUP_PART
 
 
@@ -33,9 +33,12 @@ class group(dramatiq.group):  # noqa: N801 - as Dramatiq writes it
         Parameters:
             delay: milliseconds until they may begin.
         """
+        eventloop.outside_loop(lambda: self._run_gathered(delay))
+        return self
+
+    def _run_gathered(self, delay: int | None) -> None:
         with wholes.gathered(_number_of_parts(self), self.title):
             super().run(delay=delay)  # type: ignore[no-untyped-call]
-        return self
 
 
 def _number_of_parts(whole: dramatiq.group) -> int:

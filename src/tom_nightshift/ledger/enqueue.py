@@ -264,10 +264,9 @@ def insert(sql: Sql, new: NewRow) -> tuple[int, str]:
     params = [sql.uuid(str(value)) if isinstance(value, uuid.UUID) else value for value in row.values()]
     params += [*([message.queue_name] if due else []), *looks]
     for _ in range(MOST_MEETINGS):
-        inserted = sql.rows(statement, params)
-        if inserted and new.place is not None:
-            wholes.insert(sql, inserted[0][0], new.place)
-        if there := inserted or _there(sql, row):
+        if there := sql.rows(statement, params) or _there(sql, row):
+            if new.place is not None:
+                wholes.insert(sql, there[0][0], new.place)
             return int(there[0][0]), str(uuid.UUID(str(there[0][1])))
     raise RuntimeError(f"{message}: whenever it was written, another had its unique key and had just ended")
 

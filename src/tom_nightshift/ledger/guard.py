@@ -16,6 +16,7 @@ from dramatiq.middleware import Shutdown, SkipMessage
 
 from tom_nightshift.exceptions import Later, ProcessDied, TaskError
 from tom_nightshift.ledger.attempt import Attempt, current
+from tom_nightshift.ledger.eventloop import is_async, run_async
 from tom_nightshift.ledger.putting_back import put_back
 
 Call = Callable[..., Any]
@@ -54,7 +55,7 @@ def in_frame(attempt: Attempt, fn: Call, args: tuple[Any, ...], kwargs: Mapping[
     attempt.entered = True
     attempt.frame.enter()
     try:
-        value = fn(*args, **kwargs)
+        value = run_async(fn, args, kwargs) if is_async(fn) else fn(*args, **kwargs)
     finally:
         attempt.frame.leave()
     return value
