@@ -15,7 +15,6 @@ import os
 import platform
 import random
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tools import processes, servers, venv
+from tools.test import scratch
 
 PAGE = venv.ROOT / "docs" / "explain" / "faults.md"
 TABLE, SEED, KILLS = "NIGHTSHIFT_CHAOS_TABLE", "NIGHTSHIFT_CHAOS_SEED", "NIGHTSHIFT_CHAOS_KILLS"
@@ -56,9 +56,9 @@ def main(words: Sequence[str]) -> int:
     processes.end_on_signals()
     seed = os.environ.get(SEED) or str(random.randrange(1_000_000))  # noqa: S311 - faults, no secrets
     print(f"seed {seed}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="nightshift-", ignore_cleanup_errors=True) as folder:
-        table = Path(os.environ.get(TABLE) or Path(folder) / "table")
-        failed = _suffer(words, {**LONG, SEED: seed, TABLE: str(table), "TMPDIR": folder})
+    with scratch() as folder:
+        table = Path(os.environ.get(TABLE) or folder / "table")
+        failed = _suffer(words, {**LONG, SEED: seed, TABLE: str(table)})
         _write_page(table, words, seed)
     return failed
 

@@ -62,12 +62,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 @contextmanager
-def scratch() -> Iterator[None]:
+def scratch() -> Iterator[Path]:
     """A folder for all that the steps leave behind, also where a test kills the one who would clean up."""
     with tempfile.TemporaryDirectory(prefix="nightshift-", ignore_cleanup_errors=True) as folder:
         os.chmod(folder, 0o711)  # noqa: S103 - a database server runs as another user, and starts in here
         os.environ["TMPDIR"] = folder  # for what we start; our own temporary folder is settled by now
-        yield
+        yield Path(folder)
 
 
 def only_lint(report: Report) -> None:

@@ -24,7 +24,7 @@ pytestmark = [
 
 ROUNDS = 10 if LONG else 1
 THREADS = 4
-SIZE = "4m"
+SIZE = "32m" if LONG else "4m"  # the rows, their indexes and a whole write-ahead log find room in it
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def small(disk, run_dir, tmp_path):
 
 
 def test_it_waits_says_so_and_goes_on(small, disk, trial):
-    asking = f"send({str(trial.diary)!r}, {60 * ROUNDS}, 0.3, {trial.seed})"
+    asking = f"send({str(trial.diary)!r}, {120 * ROUNDS}, 0.3, {trial.seed})"
     small.shell(f"from tests.chaos.tasks import send; {asking}")
     with small.worker(f"--threads={THREADS}", HEARTBEAT=0.5) as worker:
         for number in range(1, ROUNDS + 1):
