@@ -9,6 +9,7 @@ import threading
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from django.db import connections
 
 from tests.support.jobs import actor, ended, job_of, log_of, own_sql, reached, running
 from tests.support.waiting import wait_until
@@ -166,8 +167,11 @@ def test_a_caller_in_an_event_loop_may_ask_for_jobs(broker):
 
 def test_it_uses_the_database_as_django_wants_it(broker):
     async def write():
-        await User.objects.acreate(username="ann")
-        return await sync_to_async(User.objects.count)()
+        try:
+            await User.objects.acreate(username="ann")
+            return await sync_to_async(User.objects.count)()
+        finally:
+            await sync_to_async(connections.close_all)()  # of the thread that Django keeps for them
 
     with running(broker):
         assert ended(actor(write, broker=broker).send()).result["value"] == 1

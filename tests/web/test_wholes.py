@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import dramatiq
 import pytest
 from django.db import connection
@@ -65,8 +67,9 @@ def test_a_list_has_one_line_for_all_of_it(as_, ask, reduce):
     first = ask([reduce.message(f"frame {number}") for number in range(6)] + [reduce.message("bad")])
     testing.drain()
     page = text_of(as_("owner"), "/nightshift/")
-    assert page.count("Reduce ") == 1
+    assert page.count("Reduce ") == page.count("Reduce the frames of M13") == 1
     assert "6 of 7 done, 1 failed" in page
+    assert re.search(r'class="badge [\w-]+">failed<', page)  # the first of them is done
     assert f'href="{first.get_absolute_url()}"' in page
 
 
@@ -104,7 +107,9 @@ def test_steps_are_numbered_and_those_to_come_are_named(as_, people, reduce, com
     page = text_of(as_("owner"), job.get_absolute_url())
     assert "1 of 3 steps done, 1 failed" in page
     assert "It does not run, as the step before it did not succeed." in page
-    assert "1 of 3 steps done, 1 failed" in text_of(as_("owner"), "/nightshift/")
+    listed = text_of(as_("owner"), "/nightshift/")
+    assert "1 of 3 steps done, 1 failed" in listed
+    assert "Reduce a, and 2 more steps" in listed
 
 
 def test_what_has_no_place_shows_nothing_of_it(as_, make_job):

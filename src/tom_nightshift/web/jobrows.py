@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import connections
@@ -52,12 +52,14 @@ def rows(jobs: Iterable[Job], user: Any, *, subjects: bool = True, owners: bool 
     waiting = next((job for job in jobs if _needs_worker(job)), None)
     idle = waiting is not None and lacks_worker(waiting)  # asked once: it is the same for all that wait
     return [
-        _row(
-            job,
-            subject=_subject(job, user, links) if subjects else None,
-            owner=owner_name(job, user) if owners else "",
-            why=_why(job, user, nobody_works=idle),
-            whole=together.get(job.pk),
+        _as_whole(
+            _row(
+                job,
+                subject=_subject(job, user, links) if subjects else None,
+                owner=owner_name(job, user) if owners else "",
+                why=_why(job, user, nobody_works=idle),
+                whole=together.get(job.pk),
+            )
         )
         for job in jobs
     ]
@@ -120,6 +122,21 @@ def _row(job: Job, *, subject: Link | None, owner: str, why: str, whole: Line | 
         asked=words.moment(job.created_at),
         took=words.duration(words.seconds_of(job)) if job.is_final else "",
         whole=whole,
+    )
+
+
+def _as_whole(row: JobRow) -> JobRow:
+    """A row that stands for several jobs: it says how they are together, not how the first of them is."""
+    whole = row.whole
+    if whole is None or whole.place:
+        return row
+    return replace(
+        row,
+        title=whole.title or f"{row.title}{whole.more}",
+        badge=whole.badge,
+        is_running=False,
+        why=row.why if row.why == words.NO_WORKER else "",
+        took="",
     )
 
 

@@ -21,6 +21,7 @@ from tom_nightshift.ledger.wholes import Count
 from tom_nightshift.models import Job, Place
 from tom_nightshift.states import State
 from tom_nightshift.web import access, words
+from tom_nightshift.web.words import Badge
 
 SHOWN = 40
 """Parts on a job's page; the rest is a page further."""
@@ -34,7 +35,14 @@ class Line:
 
     words: str
     percent: int
+    badge: Badge
     is_running: bool
+    title: str
+    """What the whole is called; empty if nobody said."""
+
+    more: str
+    """``and 11 more``."""
+
     place: str
     """``part 3 of 12``, for a job that is not the first of it."""
 
@@ -46,7 +54,7 @@ class Member:
     number: int
     title: str
     url: str
-    badge: words.Badge
+    badge: Badge
     note: str
     is_this: bool
 
@@ -184,8 +192,25 @@ def _line(count: Count, place: str) -> Line:
     said += [f"{number} {word}" for number, word in told if number]
     over = min(count.total, count.done + (count.failed + count.stopped if count.parts else 0))
     return Line(
-        ", ".join(said), int(100 * over / count.total) if count.total else 0, count.running > 0, place
+        words=", ".join(said),
+        percent=int(100 * over / count.total) if count.total else 0,
+        badge=words.badge_of(_state(count)),
+        is_running=count.running > 0,
+        title=count.title,
+        more=f", and {count.total - 1} {'more' if count.parts else 'more steps'}" if count.total > 1 else "",
+        place=place,
     )
+
+
+def _state(count: Count) -> State:
+    """The state of the whole: what runs or waits comes first, then what went wrong."""
+    states = (
+        (count.running, State.RUNNING),
+        (count.waiting, State.WAITING),
+        (count.failed, State.FAILED),
+        (count.stopped, State.STOPPED),
+    )
+    return next((state for number, state in states if number), State.SUCCEEDED)
 
 
 def _why_not(count: Count) -> str:

@@ -69,6 +69,11 @@ def badge(job: Job) -> Badge:
     return _BADGES[state]
 
 
+def badge_of(state: State) -> Badge:
+    """A state in two or three words, where no more is known."""
+    return _BADGES[state]
+
+
 def sentence(job: Job, stopped_by: str = "", turn: str = "") -> str:
     """The state of a job in one sentence.
 
