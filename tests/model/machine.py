@@ -97,9 +97,10 @@ class LivesOfJobs(Stage):
         slots=st.integers(1, 2),
         one=which,
         way=ways,
+        pauses=st.booleans(),
     )
     def many_want_the_same(
-        self, wanted: list[tuple[str, int | None]], slots: int, one: int, way: Way
+        self, wanted: list[tuple[str, int | None]], slots: int, one: int, way: Way, pauses: bool
     ) -> None:
         """More than may have it; then one that has it ends, and the next has its turn."""
         for task, owner in wanted:
@@ -111,6 +112,8 @@ class LivesOfJobs(Stage):
         hand = self.let_go(self.in_hand(one))
         self.do(f"end: {way.__name__}", self.an_end(hand, way))
         self.ended.append(hand)
+        if pauses:
+            self.pause("default", "ann")
         self.do("turn", self.deeds.turn(worker, 2))
 
     @rule(one=which)
