@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import random
 import threading
 import time
@@ -49,6 +50,40 @@ def follow(diary: str, *before: int) -> int:
     assert all(attempt >= 1 for attempt in before)
     with entries(diary) as attempt:
         return attempt
+
+
+@dramatiq.actor(limit=("two at a time", 2))
+def work_in_a_slot(diary: str, folder: str, seconds: float) -> int:
+    """Work for so long, and write down how many do so at that moment, in all processes; the attempt."""
+    job = current_job()
+    assert job is not None
+    with entries(diary) as attempt, occupied(Path(folder) / f"{job.id}-{attempt}.slot"):
+        for _ in range(2):
+            append(Path(folder) / "together", str(occupants(Path(folder))))
+            threading.Event().wait(seconds / 2)  # the work itself
+        return attempt
+
+
+@contextmanager
+def occupied(file: Path) -> Iterator[None]:
+    """Lock the file; the kernel frees it when the process dies."""
+    with file.open("w") as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+
+
+def occupants(folder: Path) -> int:
+    """How many of its files are locked."""
+    return sum(map(is_locked, folder.glob("*.slot")))
+
+
+def is_locked(file: Path) -> bool:
+    with file.open() as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 @dramatiq.actor(max_attempts=1000, backoff=0.05, max_backoff=100)

@@ -11,11 +11,13 @@ from tests.model.crew import Hand, Worker
 from tests.model.endings import Ending, on_lost
 from tests.model.one_job import IN_THE_REQUEST, Words
 from tests.model.world import World
-from tom_nightshift.ledger import holding, moves, outcomes, rescue
+from tom_nightshift.ledger import admission, holding, limits, moves, outcomes, rescue
 from tom_nightshift.ledger.attempt import Attempt
 from tom_nightshift.ledger.claimed import attempt_from_row
+from tom_nightshift.ledger.limits import Declared
 from tom_nightshift.ledger.reporter import _heed, write_reports
 from tom_nightshift.ledger.session import Sql
+from tom_nightshift.states import Hold
 
 
 def nothing() -> None:
@@ -60,13 +62,20 @@ class Deeds:
         )
 
     def turn(self, worker: Worker, limit: int) -> Deed:
-        """As a dispatcher turns: what is due is released and claimed in one transaction."""
+        """As a dispatcher turns: what is due is released, admitted and claimed in one transaction."""
         claim = self.claim(worker, limit)
         return Deed(
-            lambda sql: (moves.release_due(sql), claim.act(sql)),
-            lambda: (self.world.release_due(), claim.expect()),
+            lambda sql: (moves.release_due(sql), admission.admit(sql, limit), claim.act(sql)),
+            lambda: (self.world.release_due(), self.world.admit(limit), claim.expect()),
             claim.once_kept,
         )
+
+    def admit(self, at_most: int) -> Deed:
+        return Deed(lambda sql: admission.admit(sql, at_most), lambda: self.world.admit(at_most))
+
+    def renumber(self, key: str, slots: int) -> Deed:
+        declared = Declared(Hold.LIMIT, key, slots)
+        return Deed(lambda sql: limits.renew(sql, [declared]), lambda: self.world.turns.renumber(key, slots))
 
     def claim_in_request(self, job_id: int, in_hand: list[Hand]) -> Deed:
         taken: list[Hand] = []

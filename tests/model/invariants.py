@@ -24,6 +24,8 @@ def check(before: Sight, now: Sight, *, removed: Iterable[int], may_run_without_
             requests.
     """
     nothing_is_lost(before, now, set(removed))
+    no_key_has_two_open_jobs(now)
+    no_limit_is_exceeded(before, now)
     for job in now.jobs.values():
         open_means_somewhere(job, now.workers | set(may_run_without_a_row))
         every_ended_attempt_is_listed_once(job)
@@ -43,10 +45,23 @@ def nothing_is_lost(before: Sight, now: Sight, removed: set[int]) -> None:
     assert not gone, f"jobs {sorted(gone)} are gone"
 
 
+def no_key_has_two_open_jobs(now: Sight) -> None:
+    keys = [job.unique_key for job in now.jobs.values() if job.is_open and job.unique_key]
+    assert len(keys) == len(set(keys)), f"one key, two jobs: {keys}"
+
+
+def no_limit_is_exceeded(before: Sight, now: Sight) -> None:
+    """But a number that was lowered ends nothing; and what runs where it was asked for waits for no limit."""
+    for key, slots in now.slots.items():
+        have, had = now.admitted(key), before.admitted(key)
+        assert len(have) <= slots or have <= had, f"{len(have)} of {slots} have {key}: {have}, before {had}"
+
+
 def open_means_somewhere(job: JobSeen, workers: Iterable[str]) -> None:
     """An open job is ready, held for a reason, or named by somebody who runs it; a final one is nowhere."""
     if job.state == State.WAITING:
         assert job.worker == "", f"{job} waits and names a worker"
+        assert job.hold not in (Hold.LIMIT, Hold.RATE) or getattr(job, f"{job.hold}_key"), f"{job}: no key"
         assert job.hold != Hold.PARKED or job.attempt, f"{job} is parked and nobody has tried it"
     elif job.state == State.RUNNING:
         assert job.worker in workers, f"{job} runs nowhere"

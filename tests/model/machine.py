@@ -20,12 +20,9 @@ from tests.model.crew import QUEUES, Hand
 from tests.model.endings import AGAIN, WAYS, Way
 from tests.model.one_job import LEASE
 from tests.model.overlap import Undo
-from tests.model.stage import Stage, pick
+from tests.model.stage import MOST_OPEN, Stage, pick
 from tests.model.world import DAY
-from tom_nightshift.ledger import clock, pruning
-
-MOST_OPEN = 5
-"""Few jobs at a time, so that much happens to each."""
+from tom_nightshift.ledger import clock, holding, pruning
 
 A_LEASE = LEASE + 1.3
 LONGER_THAN_A_REQUEST = 3607.3
@@ -37,7 +34,9 @@ which = st.integers(0, 11)
 """One of those that are there at the moment."""
 
 queues = st.sampled_from(QUEUES)
-tasks = st.sampled_from(["plain", "once", "strange"])
+tasks = st.sampled_from(["plain", "once", "strange", "few", "few", "slow", "both", "single"])
+limited = st.sampled_from(["few", "few", "both", "slow"])
+owners = st.sampled_from([None, 7, 8])
 ways = st.sampled_from([*WAYS, *AGAIN])
 """Mostly those after which the job goes on."""
 
@@ -57,9 +56,14 @@ class LivesOfJobs(Stage):
     # --- asking for jobs ---
 
     @precondition(lambda self: self.open_jobs() < MOST_OPEN)
-    @rule(task=tasks, delay=st.sampled_from([0, 0, 30, 600]), of_use=st.sampled_from([None, None, 40, 3000]))
-    def enqueue(self, task: str, delay: int, of_use: int | None) -> None:
-        self.ask_for(task, delay, of_use)
+    @rule(
+        task=tasks,
+        delay=st.sampled_from([0, 0, 30, 600]),
+        of_use=st.sampled_from([None, None, 40, 3000]),
+        owner=owners,
+    )
+    def enqueue(self, task: str, delay: int, of_use: int | None, owner: int | None) -> None:
+        self.ask_for(task, delay, of_use, owner)
 
     @precondition(lambda self: self.world.jobs)
     @rule(one=which)
@@ -78,6 +82,39 @@ class LivesOfJobs(Stage):
     @rule(one=which, limit=st.integers(1, 3))
     def turn(self, one: int, limit: int) -> None:
         self.do("turn", self.deeds.turn(self.claimer(one), limit))
+
+    @rule(at_most=st.integers(0, 3))
+    def admit(self, at_most: int) -> None:
+        self.do("admit", self.deeds.admit(at_most))
+
+    @rule(slots=st.integers(1, 3))
+    def declare_another_number(self, slots: int) -> None:
+        self.do("renumber", self.deeds.renumber("ATLAS", slots))
+
+    @precondition(lambda self: self.open_jobs() < MOST_OPEN)
+    @rule(
+        wanted=st.lists(st.tuples(limited, owners), min_size=2, max_size=4),
+        slots=st.integers(1, 2),
+        one=which,
+        way=ways,
+        pauses=st.booleans(),
+    )
+    def many_want_the_same(
+        self, wanted: list[tuple[str, int | None]], slots: int, one: int, way: Way, pauses: bool
+    ) -> None:
+        """More than may have it; then one that has it ends, and the next has its turn."""
+        for task, owner in wanted:
+            self.ask_for(task, owner=owner)
+        self.do("renumber", self.deeds.renumber("ATLAS", slots))
+        worker = self.claimer(one)
+        self.do("turn", self.deeds.turn(worker, 2))
+        self.look_at_everything()
+        hand = self.let_go(self.in_hand(one))
+        self.do(f"end: {way.__name__}", self.an_end(hand, way))
+        self.ended.append(hand)
+        if pauses:
+            self.pause("default", "ann")
+        self.do("turn", self.deeds.turn(worker, 2))
 
     @rule(one=which)
     def claim_in_a_request(self, one: int) -> None:
@@ -173,8 +210,8 @@ class LivesOfJobs(Stage):
         self.tick("a hold goes wrong")
         with self.mine.transaction() as sql:
             sql.run(
-                "UPDATE tom_nightshift_job SET hold = CASE hold WHEN '' THEN 'paused' ELSE '' END "
-                "WHERE id = %s",
+                f"UPDATE tom_nightshift_job SET hold = CASE hold WHEN 'paused' THEN {holding.BY_ITS_KEYS} "
+                "ELSE 'paused' END WHERE id = %s",
                 [job.id],
             )
         job.hold_wrongly()
@@ -239,11 +276,13 @@ class LivesOfJobs(Stage):
         self.ended.append(hand)
 
     @precondition(lambda self: len(self.claimers()) > 1)
-    @rule(one=which)
-    def a_worker_is_told_to_end(self, one: int) -> None:
+    @rule(one=which, signs_off=st.booleans())
+    def a_worker_is_told_to_end(self, one: int, signs_off: bool) -> None:
         worker = pick(self.claimers(), one)
         self.do("leave", self.deeds.leave(worker))
         worker.is_leaving = True
+        if signs_off:
+            self.a_worker_signs_off(one)
 
     @precondition(lambda self: any(worker.is_leaving for worker in self.living()))
     @rule(one=which)
@@ -302,6 +341,11 @@ class LivesOfJobs(Stage):
     def two_claims_meet(self, one: int, limit: int) -> None:
         claims = (self.deeds.claim(self.claimer(by), limit) for by in (one, one + 1))
         self.do_both("two claims", *claims)
+
+    @rule(one=which, limit=st.integers(1, 3))
+    def two_turns_meet(self, one: int, limit: int) -> None:
+        """Two that admit at once: each would see the last slot free."""
+        self.do_both("two turns", *(self.deeds.turn(self.claimer(by), limit) for by in (one, one + 1)))
 
     @rule(one=which, way=ways, pauses=st.booleans(), ends_first=st.booleans())
     def a_pause_meets_an_end(self, one: int, way: Way, pauses: bool, ends_first: bool) -> None:

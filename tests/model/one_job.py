@@ -67,6 +67,11 @@ class OneJob:
 
     queue: str = "default"
     priority: int = 0
+    owner: int | None = None
+    ord: int = 0
+    unique_key: str = ""
+    limit_key: str = ""
+    rate_key: str = ""
     expires_at: float | None = None
     state: State = State.WAITING
     hold: Hold = Hold.NONE
@@ -101,8 +106,14 @@ class OneJob:
 
     @property
     def is_held_wrongly(self) -> bool:
-        by_its_queue = self.state == State.WAITING and self.hold in (Hold.NONE, Hold.PAUSED)
-        return by_its_queue and self.hold != self._hold_of_its_queue
+        if self.state != State.WAITING or self.hold in (Hold.UNTIL, Hold.PARKED):
+            return False
+        return (self.hold == Hold.PAUSED) != (self.queue in self.paused)
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether it has a slot, if it needs one."""
+        return not self.is_final and self.hold in (Hold.NONE, Hold.RATE)
 
     @property
     def is_final(self) -> bool:
@@ -178,12 +189,12 @@ class OneJob:
         """A hold that was wrong is put right."""
         if not self.is_held_wrongly:
             return False
-        self.hold = self._hold_of_its_queue
+        self.hold = self._next_hold
         return True
 
     def hold_wrongly(self) -> None:
         """As if it had been written by one who did not see that its queue was paused, or resumed."""
-        self.hold = Hold.NONE if self.hold == Hold.PAUSED else Hold.PAUSED
+        self.hold = self._hold_of_its_keys if self.hold == Hold.PAUSED else Hold.PAUSED
 
     def release_if_due(self, now: float) -> bool:
         return self._release(Hold.UNTIL) if self.run_at <= now else False
@@ -222,7 +233,8 @@ class OneJob:
         return JobSeen(
             self.id, self.state, self.hold, self.attempt, self.failures, self.losses, self.snoozes,
             self.worker, self.stop_requested, self.stop_by, self.stop_stage, self.reason, self.done,
-            self.saved, self.message, self.queue, self.has_next_stage, self.is_final, dict(self.attempts),
+            self.saved, self.message, self.queue, self.ord, self.unique_key, self.limit_key, self.rate_key,
+            self.has_next_stage, self.is_final, dict(self.attempts),
             dict(self.late), dict(self.log),
         )  # fmt: skip
 
@@ -235,7 +247,7 @@ class OneJob:
 
     def _wait_again(self, end: End, now: float) -> None:
         self.state, self.run_at, self.reason, self.worker = end.state, now + end.delay, end.reason, ""
-        self.hold = end.hold or self._hold_of_its_queue
+        self.hold = end.hold or self._next_hold
         self.message = end.message or self.message
         self._charge(end.charge)
 
@@ -249,7 +261,7 @@ class OneJob:
     def _release(self, hold: Hold) -> bool:
         if self.state != State.WAITING or self.hold != hold:
             return False
-        self.hold = self._hold_of_its_queue
+        self.hold = self._next_hold
         return True
 
     def _note_late(self, number: int, end: End) -> None:
@@ -263,8 +275,17 @@ class OneJob:
         )
 
     @property
-    def _hold_of_its_queue(self) -> Hold:
-        return Hold.PAUSED if self.queue in self.paused else Hold.NONE
+    def _next_hold(self) -> Hold:
+        """Once nothing else keeps it waiting."""
+        return Hold.PAUSED if self.queue in self.paused else self._hold_of_its_keys
+
+    @property
+    def _hold_of_its_keys(self) -> Hold:
+        return Hold.LIMIT if self.limit_key else Hold.RATE if self.rate_key else Hold.NONE
+
+    def line_up(self) -> None:
+        """It is asked for, and nothing else keeps it waiting."""
+        self.hold = self._next_hold
 
 
 def after_a_loss(losses: int, *, alone: bool, stop_requested: bool, once: bool) -> End:

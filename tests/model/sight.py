@@ -11,7 +11,7 @@ from tom_nightshift.ledger.session import Sql
 
 COLUMNS = (
     "id", "state", "hold", "attempt", "failures", "losses", "snoozes", "worker", "stop_requested", "stop_by",
-    "stop_stage", "reason", "done", "saved", "message", "queue",
+    "stop_stage", "reason", "done", "saved", "message", "queue", "ord", "unique_key", "limit_key", "rate_key",
 )  # fmt: skip
 
 
@@ -35,6 +35,10 @@ class JobSeen:
     saved: int | None
     message: bytes
     queue: str
+    ord: int
+    unique_key: str
+    limit_key: str
+    rate_key: str
     has_next_stage: bool
     has_an_end: bool
     attempts: dict[int, str]
@@ -50,11 +54,24 @@ class JobSeen:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """All jobs, the names of the workers that have a row, and the paused queues (name → who paused it)."""
+    """All jobs, the names of the workers that have a row, the paused queues (name → who paused it), and the
+    limits.
+    """
 
     jobs: dict[int, JobSeen]
     workers: frozenset[str]
     paused: dict[str, str]
+    slots: dict[str, int]
+    """Key of a limit → how many may have it."""
+
+    def admitted(self, key: str) -> set[int]:
+        """The jobs that have a slot of this limit, but for those that run in a request."""
+        return {
+            job.id
+            for job in self.jobs.values()
+            if job.limit_key == key and job.is_open and job.hold in ("", "rate")
+            if job.worker != "in the request"
+        }
 
 
 def look(sql: Sql) -> Sight:
@@ -65,9 +82,9 @@ def look(sql: Sql) -> Sight:
     )
     jobs = {row[0]: _job(row, attempts[row[0]], late[row[0]], log[row[0]]) for row in rows}
     workers = frozenset(name for (name,) in sql.rows("SELECT name FROM tom_nightshift_worker"))
-    return Sight(
-        jobs, workers, dict(sql.rows("SELECT name, paused_by FROM tom_nightshift_queue WHERE paused"))
-    )
+    paused = dict(sql.rows("SELECT name, paused_by FROM tom_nightshift_queue WHERE paused"))
+    slots = dict(sql.rows("SELECT key, number FROM tom_nightshift_limit WHERE kind = 'limit'"))
+    return Sight(jobs, workers, paused, slots)
 
 
 def _job(

@@ -22,10 +22,19 @@ from tom_nightshift.ledger import clock, holding, moves, pruning
 from tom_nightshift.ledger.session import OwnConnection
 from tom_nightshift.states import Hold, State
 
+MOST_OPEN = 5
+"""Few jobs at a time, so that much happens to each."""
+
+LONGER_THAN_A_DAY = 1.02 * DAY
+"""A rate's log is coarse by a hundredth of its period."""
+
 EVERYTHING_IS_OVER = 0.5 * DAY
 """Seconds: longer than every delay and every patience, and shorter than what is kept."""
 
-TABLES = (*pruning.PARTS, "tom_nightshift_job", "tom_nightshift_worker", "tom_nightshift_queue")
+TABLES = (
+    *pruning.PARTS, "tom_nightshift_job", "tom_nightshift_worker", "tom_nightshift_queue",
+    "tom_nightshift_limit",
+)  # fmt: skip
 
 Chosen = TypeVar("Chosen")
 
@@ -54,7 +63,7 @@ class Stage(RuleBasedStateMachine):
         self.requests: list[Hand] = []
         self.ended: list[Hand] = []
         self.sent: dict[int, dramatiq.Message[Any]] = {}
-        self.before = Sight({}, frozenset(), {})
+        self.before = Sight({}, frozenset(), {}, {})
         self.is_sound = True
         """Whether all that happened has been looked at and was right."""
 
@@ -85,9 +94,11 @@ class Stage(RuleBasedStateMachine):
         self.do("begin", self.deeds.begin(last))
         self.do("rescue", self.deeds.rescue(last, by_silence=True))
         self.do("put right", self.deeds.put_right(last))
-        self.do("turn", self.deeds.turn(last, limit=100))
-        for hand in last.in_hand:
-            assert self.do("end: done", self.an_end(hand, done))
+        for _ in range(MOST_OPEN * 2):  # two begin a day, at the worst
+            self.do("turn", self.deeds.turn(last, limit=100))
+            while last.in_hand:
+                assert self.do("end: done", self.an_end(last.in_hand.pop(), done))
+            clock.step(LONGER_THAN_A_DAY)
         self.look_at_everything()
         assert not [job for job in self.before.jobs.values() if job.is_open]
         self.tally.update(f"ended: {job.state}, {job.reason}" for job in self.before.jobs.values())
@@ -160,14 +171,22 @@ class Stage(RuleBasedStateMachine):
     def an_end(self, hand: Hand, way: Way, *, last_words: bool = False) -> Deed:
         return self.deeds.end(hand, bring_about(hand.attempt, way, hand.message), last_words=last_words)
 
-    def ask_for(self, task: str, delay: int = 0, of_use: int | None = None) -> None:
+    def ask_for(self, task: str, delay: int = 0, of_use: int | None = None, owner: int | None = None) -> None:
         """``delay``, ``of_use``: seconds until it may begin, and until it is too old."""
         self.tick("enqueue")
         actor = self.tasks[task]
         too_old: dict[str, Any] = {} if of_use is None else {"max_age": of_use * 1000}
-        message = actor.send_with_options(delay=delay * 1000 or None, **too_old)
-        job = OneJob(self.row_of(message), task, message.encode())
+        message = actor.send_with_options(delay=delay * 1000 or None, owner=owner, **too_old)
+        job = OneJob(self.row_of(message), task, message.encode(), owner=owner)
         job.queue, job.priority = message.queue_name, actor.priority
+        job.unique_key = actor.options.get("unique", "")
+        job.limit_key, slots = actor.options.get("limit", ("", 0))
+        job.rate_key, rate = actor.options.get("rate", ("", "0/d"))
+        if there := self.world.open_with(job.unique_key):
+            assert job.id == there.id, f"{there} is open, and {job} was written"
+            self.tally["asked for the same"] += 1
+            return
+        self.world.turns.declare(job, slots, int(rate.partition("/")[0]))
         self.world.enqueue(job, delay, of_use)
         self.sent[job.id] = message
 
@@ -245,7 +264,7 @@ class Stage(RuleBasedStateMachine):
         return [
             job
             for job in self.world.jobs.values()
-            if job.state == State.WAITING and job.hold in (Hold.NONE, Hold.PAUSED)
+            if job.state == State.WAITING and job.hold not in (Hold.UNTIL, Hold.PARKED)
         ]
 
     def hands(self) -> list[Hand]:

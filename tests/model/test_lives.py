@@ -43,11 +43,21 @@ blob = os.environ.get(REPLAY)
 
 @pytest.fixture
 def tasks(broker):
-    """One that runs again, one that must not run twice, and one that not every worker knows."""
+    """One that runs again, one that must not run twice, one that not every worker knows; some with a limit, a
+    rate or both; and one of which one job at a time is open.
+    """
     return {
         "plain": actor(lambda: None, actor_name="plain", broker=broker),
         "once": actor(lambda: None, actor_name="once", priority=-5, queue_name="slow", broker=broker),
         "strange": actor(lambda: None, actor_name="strange", broker=broker),
+        "few": actor(lambda: None, actor_name="few", limit=("ATLAS", 2), broker=broker),
+        "slow": actor(
+            lambda: None, actor_name="slow", queue_name="slow", rate=("MAST", "3/d"), broker=broker
+        ),
+        "both": actor(
+            lambda: None, actor_name="both", limit=("ATLAS", 2), rate=("ATLAS", "2/d"), broker=broker
+        ),
+        "single": actor(lambda: None, actor_name="single", unique="single", broker=broker),
     }
 
 
@@ -125,5 +135,6 @@ def missing(tally):
     answers += ["report → False", "beat → False", "sign off → False", "sign off → True", "release → 1"]
     answers += ["prune → 1", "urge → True", "urge → False", "expire → 1", "pause → 1", "resume → 1"]
     answers += ["put holds right → 1", *(f"put right → {what}" for what in SEEN_BY_A_HEARTBEAT)]
+    answers += ["admit → 1", "renumber → 1", "asked for the same"]
     answers += [f"ended: {what}" for what in LAST_WORDS]
     return [*refused, *(what for what in answers if not tally[what])]

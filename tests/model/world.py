@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tests.model.one_job import IN_THE_REQUEST, LEASE, REQUEST_TIMEOUT, End, OneJob, Words
 from tests.model.sight import Sight
+from tests.model.turns import Turns, in_line, next_ord
 from tom_nightshift.states import Hold, State
 
 Token = tuple[int, int]
@@ -42,10 +43,12 @@ class World:
     paused: dict[str, str] = field(default_factory=dict)
     """Paused queues, and who paused each."""
 
+    turns: Turns = field(default_factory=Turns)
+
     def seen(self) -> Sight:
         """What a look must show."""
         jobs = {job_id: job.seen() for job_id, job in sorted(self.jobs.items())}
-        return Sight(jobs, frozenset(self.workers), dict(self.paused))
+        return Sight(jobs, frozenset(self.workers), dict(self.paused), dict(self.turns.slots))
 
     def running(self, worker: str) -> list[OneJob]:
         return [job for job in self.jobs.values() if job.is_run_by(worker)]
@@ -55,19 +58,28 @@ class World:
     def enqueue(self, job: OneJob, delay: float, of_use: float | None) -> None:
         """``of_use``: seconds after which it is too old."""
         job.paused, job.run_at = self.paused, self.now + delay
-        job.hold = Hold.UNTIL if delay else Hold.NONE
-        job.hold_as_its_queue()
+        job.ord = next_ord(self.jobs.values(), job.owner, job.priority)
+        job.hold = Hold.UNTIL
+        if not delay:
+            job.line_up()
         job.expires_at = None if of_use is None else self.now + of_use
         self.jobs[job.id] = job
 
     def ready(self, queues: Sequence[str]) -> list[OneJob]:
         """The soonest of these queues first."""
-        ready = (job for job in self.jobs.values() if job.is_ready and job.queue in queues)
-        return sorted(ready, key=lambda job: (job.priority, job.id))
+        return in_line([job for job in self.jobs.values() if job.is_ready and job.queue in queues])
 
     def seconds_until_due(self) -> float | None:
         held = [job.run_at - self.now for job in self.jobs.values() if job.hold == "until"]
         return min(held, default=None)
+
+    def admit(self, at_most: int) -> int:
+        return self.turns.admit(self.jobs.values(), at_most, self.now)
+
+    def open_with(self, unique_key: str) -> OneJob | None:
+        """The open job that has this key."""
+        mine = (job for job in self.jobs.values() if job.unique_key == unique_key and not job.is_final)
+        return next(mine, None) if unique_key else None
 
     def claim(self, worker: str, queues: Sequence[str], limit: int) -> list[Token]:
         return [job.claim(worker, self.now) for job in self.ready(queues)[:limit]]
@@ -115,7 +127,7 @@ class World:
     def pause(self, queue: str, by: str) -> int:
         """The number of jobs that it holds from now on."""
         self.paused.setdefault(queue, by)
-        here = [job.id for job in self.jobs.values() if job.queue == queue and job.waits_for_nothing]
+        here = [job.id for job in self.jobs.values() if job.queue == queue]
         return self._count(lambda job: job.hold_as_its_queue(), here)
 
     def resume(self, queue: str) -> int:
