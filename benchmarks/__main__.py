@@ -1,8 +1,8 @@
 """``make bench``: all parts, one table, and the page that tells of it.
 
-python -m benchmarks                                    everything: about three quarters of an hour
-python -m benchmarks --parts drain pickup --runs 1      some of it, in two minutes
-python -m benchmarks --long --table figures --page      as published
+- ``python -m benchmarks``: everything, in an hour or two
+- ``python -m benchmarks --parts drain pickup --runs 1``: some of it, in a few minutes
+- ``python -m benchmarks --long --table figures --page``: as published
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks import (
     pickup,
     snapshot,
     table,
-)  # fmt: skip
+)
 from benchmarks.part import Result, measure
 from tools import processes, servers
 

@@ -45,7 +45,7 @@ def spread(values: Sequence[float], digits: int) -> str:
     )
 
 
-def ratio(ours: Sequence[float], rival: Sequence[float]) -> str:
-    """The median of what ours are in terms of the rival's, run by run."""
-    pairs = [one / other for one, other in zip(ours, rival, strict=False) if other]
-    return f"{statistics.median(pairs):.2f}" if pairs else ""
+def ratio(pairs: Sequence[tuple[float, float]]) -> str:
+    """The median of what the first is in terms of the second, run by run."""
+    ratios = [one / other for one, other in pairs if other]
+    return f"{statistics.median(ratios):.2f}" if ratios else ""

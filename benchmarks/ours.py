@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,8 @@ from benchmarks.agreed import COUNTER, DATABASE
 from benchmarks.contender import Contender
 from benchmarks.databases import Database, Fill
 from benchmarks.figures import Values
-from benchmarks.stage import Stage
+from benchmarks.stage import ROOT, Stage
+from tom_nightshift import __version__
 
 ROW = "SELECT id, state, attempt, failures + losses, owner_id, subject_id, result FROM tom_nightshift_job"
 OPEN = "SELECT count(*) FROM tom_nightshift_job WHERE state IN ('waiting', 'running')"
@@ -101,6 +103,15 @@ def _returned(result: Any) -> Any:
     """The number that a job returned, from its column: text on SQLite, JSON on PostgreSQL."""
     stored = json.loads(result) if isinstance(result, str) else result
     return (stored or {}).get("value", {}).get("number")
+
+
+def version() -> str:
+    """Nightshift's version, and the commit where this is a clone."""
+    asked = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    commit = f" at {asked.stdout.strip()}" if asked.returncode == 0 else ""
+    return f"Nightshift {__version__}{commit}"
 
 
 @contextmanager

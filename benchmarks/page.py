@@ -32,6 +32,18 @@ nothing: no state, no log, no result. The *bar* is what we mean to reach.
 """
 
 
+BELOW = """
+## How to measure
+
+    make bench                                              everything, in an hour or two; writes this page
+    make bench PARTS="drain pickup" DATABASE=sqlite RUNS=1 N=5000
+    python -m benchmarks.drain --database sqlite --runs 3   one part; --help says what else there is
+
+Servers are started as for the tests, in `tools/servers.py`. `BENCHMARK_SYNCHRONOUS=FULL` lets SQLite wait for
+the disk at each commit of the site, as Django has it. A rival is one file in `benchmarks/rivals/`.
+"""
+
+
 def keep(place: Path, results: Sequence[Result]) -> None:
     """Add these to the file."""
     with place.open("a") as lines:
@@ -55,7 +67,7 @@ def write(results: Sequence[Result]) -> None:
     about = [f"- *{result.part.name}*: {result.part.about}{_runs(result)}" for result in results]
     problems = [problem for result in results for problem in result.problems]
     sections = [_where(results), table.write(results), "\n".join(about), "\n".join(problems)]
-    PAGE.write_text(TOP + "\n\n".join(section for section in sections if section) + "\n")
+    PAGE.write_text(TOP + "\n\n".join(section for section in sections if section) + "\n" + BELOW)
 
 
 def _where(results: Sequence[Result]) -> str:

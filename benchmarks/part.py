@@ -41,7 +41,7 @@ class Part:
 
 @dataclass
 class Result:
-    """What all runs of a part gave: contender → one `Values` a run, in the order of the runs."""
+    """What all runs of a part gave: contender → one `Values` a run, empty where the run gave no figure."""
 
     part: Part
     values: dict[str, list[Values]] = field(default_factory=dict)
@@ -61,6 +61,13 @@ class Result:
         """All values of one measure."""
         return [values[measure] for values in self.values.get(contender, ()) if measure in values]
 
+    def beside(self, contender: str, rival: str, measure: str) -> list[tuple[float, float]]:
+        """The values of both from each run in which both gave one."""
+        both = zip(self.values.get(contender, ()), self.values.get(rival, ()), strict=False)
+        return [
+            (ours[measure], theirs[measure]) for ours, theirs in both if measure in ours and measure in theirs
+        ]
+
 
 def measure(part: Part, wanted: options.Options) -> Result:
     """Run a part, the contenders in alternation.
@@ -74,11 +81,26 @@ def measure(part: Part, wanted: options.Options) -> Result:
     with ExitStack() as held, _stoppable(result):
         folder = held.enter_context(stage.folder())
         contenders = [held.enter_context(context) for context in _contexts(part, wanted, folder)]
-        result.described = [contender.described() for contender in contenders]
+        result.described = [ours.version(), *(contender.described() for contender in contenders)]
         for run in range(wanted.size.runs):
             for contender in contenders:
-                _run(result, run, contender, wanted.size)
+                run_once(result, run, contender, wanted.size)
     return result
+
+
+def run_once(result: Result, run: int, contender: Contender, size: Size) -> None:
+    """Add one run of one contender to the result: its figures, or why it gives none."""
+    try:
+        values = result.part.once(contender, size)
+    except (WrongStates, Failed, TimeoutError) as problem:
+        result.problems.append(f"No figure: {result.part.name}, run {run + 1}: {problem}")
+        _tell(result.problems[-1])
+        result.values.setdefault(contender.name, []).append({})
+        return
+    result.values.setdefault(contender.name, []).append(values)
+    figures = [f"{each.name} {values[each.name]:,.{each.digits}f}" for each in result.part.measures
+               if each.name in values]  # fmt: skip
+    _tell(f"{result.part.name} {run + 1}: {contender.name}: {', '.join(figures)}")
 
 
 def main(part: Part) -> None:
@@ -97,19 +119,6 @@ def _stoppable(result: Result) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         result.stopped = True
-
-
-def _run(result: Result, run: int, contender: Contender, size: Size) -> None:
-    try:
-        values = result.part.once(contender, size)
-    except (WrongStates, Failed, TimeoutError) as problem:
-        result.problems.append(f"No figure: {result.part.name}, run {run + 1}: {problem}")
-        _tell(result.problems[-1])
-        return
-    result.values.setdefault(contender.name, []).append(values)
-    figures = [f"{each.name} {values[each.name]:,.{each.digits}f}" for each in result.part.measures
-               if each.name in values]  # fmt: skip
-    _tell(f"{result.part.name} {run + 1}: {contender.name}: {', '.join(figures)}")
 
 
 def _contexts(part: Part, wanted: options.Options, folder: Any) -> Iterator[Any]:

@@ -46,7 +46,7 @@ PART = Part(
     measures=(
         Measure("p50", "pick-up when idle, p50", "ms", 1, True, {"sqlite": "≤ 2", "postgres": "≤ 3"}),
         Measure("p99", "pick-up when idle, p99", "ms", 1, True, {"sqlite": "≤ 10", "postgres": "≤ 12"}),
-        Measure("call", "of which the call, p50", "ms", 1, True),
+        Measure("call", "the call itself, p50", "ms", 1, True),
         Measure(
             "first",
             "two, 50 ms apart: the first, p90",

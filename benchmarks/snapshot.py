@@ -58,7 +58,7 @@ PART = Part(
     name="snapshot",
     once=once,
     measures=(
-        Measure("rounds", "old snapshot: drains of 5,000", ""),
+        Measure("rounds", "old snapshot: drains one after the other", ""),
         Measure("rate", "old snapshot: the last drain", "jobs/s"),
         Measure("rate_ratio", "the same, in terms of the first", "×", 2),
         Measure("cpu", "old snapshot: the last drain, CPU", "µs/job"),

@@ -33,7 +33,8 @@ def _line(result: Result, measure: Measure, rivals: Sequence[str]) -> list[str]:
     for database, name in NAMES.items():
         ours = result.of(name, measure.name)
         cells.append(spread(ours, measure.digits))
-        theirs = [result.of(rival, measure.name) if measure.compared else [] for rival in rivals]
-        cells += [ratio(ours, values) for values in theirs]
+        cells += [
+            ratio(result.beside(name, rival, measure.name)) if measure.compared else "" for rival in rivals
+        ]
         cells.append(measure.bars.get(database, ""))
     return cells + [spread(result.of(rival, measure.name), measure.digits) for rival in rivals]

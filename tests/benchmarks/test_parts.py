@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.__main__ import PARTS
 from benchmarks.contender import WrongStates
 from benchmarks.figures import Values
 from benchmarks.options import Size
-from benchmarks.part import Result
+from benchmarks.part import Result, run_once
 from benchmarks.table import write
 
 SMALL = Size(
@@ -60,10 +62,24 @@ def test_a_job_that_did_not_run_is_seen(rival):
         rival.check(range(SMALL.jobs + 1))
 
 
-def test_the_table_sets_ours_beside_the_rival():
-    runs: dict[str, list[Values]] = {
-        "Nightshift, SQLite": [{"rate": 30.0}, {"rate": 90.0}],
-        "Other": [{"rate": 10.0}, {"rate": 60.0}],
-    }
-    line = next(line for line in write([Result(PARTS["drain"], runs)]).splitlines() if "jobs/s" in line)
-    assert line == "| drain | jobs/s | 60 (30 to 90) | 2.25 | ≥ 1.5 × |  |  | ≥ 1.0 × | 35 (10 to 60) |"
+def test_the_table_compares_runs_that_were_made_beside_each_other():
+    ours: list[Values] = [{"rate": 30.0}, {}, {"rate": 90.0}]  # the second gave no figure
+    theirs: list[Values] = [{"rate": 10.0}, {"rate": 900.0}, {"rate": 60.0}]
+    result = Result(PARTS["drain"], {"Nightshift, SQLite": ours, "Other": theirs})
+    line = next(line for line in write([result]).splitlines() if "jobs/s" in line)
+    assert line == "| drain | jobs/s | 60 (30 to 90) | 2.25 | ≥ 1.5 × |  |  | ≥ 1.0 × | 60 (10 to 900) |"
+
+
+def test_a_run_with_wrong_states_gives_no_figure_and_is_told(nightshift):
+    def once(contender, size):
+        contender.fresh()
+        contender.stage.record.clear()
+        contender.check(range(1))
+
+    part = replace(PARTS["drain"], once=once)
+    result = Result(part)
+    run_once(result, 0, nightshift, SMALL)
+    assert result.of(nightshift.name, "rate") == []
+    assert result.problems == [
+        f"No figure: drain, run 1: {nightshift.name}: 1 never started, 0 started twice, 0 were not sent"
+    ]
