@@ -1,19 +1,29 @@
-"""Final jobs go after a time, in small batches."""
+"""Final jobs go after a time, in small batches with rests between them, so that nobody feels it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from tom_nightshift.conf import get_settings
 from tom_nightshift.ledger.session import OwnConnection, Sql, marks
 
-BATCH = 500
+BATCH = 200
+"""Jobs removed in one transaction: on SQLite nobody else can write meanwhile."""
+
+REST = 0.05
+"""Seconds between two batches."""
+
 DAY = 86_400.0
 PARTS = ("tom_nightshift_log", "tom_nightshift_attempt", "tom_nightshift_picture")
 
 
-def prune(connection: OwnConnection) -> int:
-    """Remove final jobs that are older than ``KEEP_DAYS`` (``KEEP_FAILED_DAYS``). The number removed."""
+def prune(connection: OwnConnection, rest: Callable[[float], object] = time.sleep) -> int:
+    """Remove final jobs that are older than ``KEEP_DAYS`` (``KEEP_FAILED_DAYS``). The number removed.
+
+    Parameters:
+        rest: waits between two batches, so many seconds.
+    """
     removed = 0
     while True:
         with connection.transaction() as sql:
@@ -21,6 +31,7 @@ def prune(connection: OwnConnection) -> int:
         removed += batch
         if batch < BATCH:
             return removed
+        rest(REST)
 
 
 def _prune_batch(sql: Sql) -> int:
