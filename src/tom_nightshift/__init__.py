@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from tom_nightshift.exceptions import Later, TaskError
+    from tom_nightshift.ledger.enqueue import enqueue_many
     from tom_nightshift.ledger.folders import job_folder, whole_file
     from tom_nightshift.ledger.holding import pause_queue, resume_queue
     from tom_nightshift.ledger.speaking import checkpoint, current_job, progress, result, say, step, warn
@@ -29,6 +30,7 @@ __all__ = [
     "__version__",
     "checkpoint",
     "current_job",
+    "enqueue_many",
     "job_folder",
     "pause_queue",
     "progress",
@@ -43,6 +45,7 @@ __all__ = [
 _HOME = {
     "Later": "tom_nightshift.exceptions",
     "TaskError": "tom_nightshift.exceptions",
+    "enqueue_many": "tom_nightshift.ledger.enqueue",
     "job_folder": "tom_nightshift.ledger.folders",
     "pause_queue": "tom_nightshift.ledger.holding",
     "resume_queue": "tom_nightshift.ledger.holding",

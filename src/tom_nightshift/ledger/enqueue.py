@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,15 +16,17 @@ from tom_nightshift.exceptions import ArgumentsRefused
 from tom_nightshift.ledger import asking, bell, retrying, storable
 from tom_nightshift.ledger.arguments import bound_arguments, with_defaults
 from tom_nightshift.ledger.attempt import Retry, current
-from tom_nightshift.ledger.holding import ready_or_paused
+from tom_nightshift.ledger.new_rows import NewRow, insert, insert_many
 from tom_nightshift.ledger.secrets import of_arguments
-from tom_nightshift.ledger.session import Sql, callers_transaction
-from tom_nightshift.states import Hold
+from tom_nightshift.ledger.session import callers_transaction
 
 OURS = ("owner", "subject", "origin")
 """Options of ``send_with_options`` that go into the row and not into the message."""
 
 TITLE_LENGTH = 200
+
+Asked = tuple[Message[Any], Actor[Any, Any] | None, float | None]
+"""A message, its task where this process knows it, and seconds until it may begin."""
 
 
 def is_retry(message: Any) -> bool:
@@ -60,16 +62,58 @@ def write_row(
     Raises:
         ArgumentsRefused: the arguments do not fit the task, cannot be stored, or are too large.
     """
+    row, clean = _new_row(message, actor, delay)
+    with callers_transaction(savepoint=False) as sql:
+        job_id = insert(sql, row)
+    bell.ring_on_commit()
+    return job_id, clean
+
+
+def write_rows(asked: Sequence[Asked]) -> tuple[list[int], list[Message[Any]]]:
+    """Write the rows of many jobs in the caller's transaction, and ring once for all of them.
+
+    Returns:
+        the ids of the new rows, and the messages as of ``write_row``.
+
+    Raises:
+        ArgumentsRefused: as ``write_row``; then none of them is written.
+    """
+    rows = [_new_row(*one) for one in asked]
+    if not rows:
+        return [], []
+    with callers_transaction() as sql:
+        ids = insert_many(sql, [row for row, _ in rows])
+        bell.ring_on_commit()
+    return ids, [message for _, message in rows]
+
+
+def enqueue_many(messages: Iterable[Message[Any]]) -> list[Message[Any]]:
+    """Ask for many jobs at once: far quicker than one by one, and all or none.
+
+    Parameters:
+        messages: as ``task.message(…)`` and ``task.message_with_options(…)`` make them; ``owner`` and
+            ``subject`` among the options mean what they do for ``send_with_options``.
+
+    Returns:
+        the messages that were sent.
+
+    Raises:
+        ArgumentsRefused: the arguments of one do not fit its task, cannot be stored, or are too large.
+    """
+    broker: Any = dramatiq.get_broker()
+    sent: list[Message[Any]] = broker.enqueue_many(messages)
+    return sent
+
+
+def _new_row(
+    message: Message[Any], actor: Actor[Any, Any] | None, delay: float | None
+) -> tuple[NewRow, Message[Any]]:
     arguments = bound_arguments(actor, message)
     wanted = {name: message.options.get(name) for name in OURS}
     # Not by message.copy(): that adds options to those that are there.
     clean = replace(message, options={k: v for k, v in message.options.items() if k not in OURS})
-    encoded = _encode(clean, arguments)
-    values = _values(clean, actor, arguments, wanted) | {"message": encoded}
-    with callers_transaction() as sql:
-        job_id = _insert(sql, values, clean, delay, _seconds_of_use(clean, actor))
-        bell.ring_on_commit()
-    return job_id, clean
+    values = {"message": _encode(clean, arguments), **_values(clean, actor, arguments, wanted)}
+    return NewRow(clean.message_id, values, delay, _seconds_of_use(clean, actor)), clean
 
 
 def ask_again(
@@ -160,42 +204,9 @@ def _values(
     }
 
 
-_EMPTY = {
-    "ord": 0, "state": "waiting", "attempt": 0, "failures": 0, "losses": 0, "snoozes": 0, "worker": "",
-    "stop_requested": False, "stop_stage": 0, "stop_by": "", "reason": "", "error": "", "note": "",
-    "unique_key": "", "limit_key": "", "rate_key": "", "notify": "", "carrier_epoch": "",
-}  # fmt: skip
-
-
 def _seconds_of_use(message: Message[Any], actor: Actor[Any, Any] | None) -> float | None:
     """Seconds from now after which Dramatiq's AgeLimit takes the message for too old; None: never."""
     max_age = message.options.get("max_age") or (actor.options.get("max_age") if actor else None)
     if not isinstance(max_age, int | float):
         return None
     return (message.message_timestamp + max_age - current_millis()) / 1000
-
-
-def _insert(
-    sql: Sql, values: dict[str, Any], message: Message[Any], delay: float | None, of_use: float | None
-) -> int:
-    """Insert the row; one that has this message already stays as it is."""
-    row = _EMPTY | values | {"message_id": sql.uuid(message.message_id)}
-    due = delay is None or delay <= 0
-    times = {
-        "created_at": sql.now,
-        "run_at": "NULL" if due else sql.after(delay or 0),
-        "expires_at": "NULL" if of_use is None else sql.after(of_use),
-        # In this very statement: no other way costs less, and none is nearer to the truth.
-        "hold": ready_or_paused("%s") if due else f"'{Hold.UNTIL}'",
-    }
-    marks = ", ".join(["%s"] * len(row))
-    inserted = sql.rows(
-        f"INSERT INTO tom_nightshift_job ({', '.join([*row, *times])}) "
-        f"VALUES ({marks}, {', '.join(times.values())}) "
-        "ON CONFLICT (message_id) DO NOTHING RETURNING id",
-        [sql.uuid(str(value)) if isinstance(value, uuid.UUID) else value for value in row.values()]
-        + ([message.queue_name] if due else []),
-    )
-    if inserted:
-        return int(inserted[0][0])
-    return int(sql.rows("SELECT id FROM tom_nightshift_job WHERE message_id = %s", [row["message_id"]])[0][0])
