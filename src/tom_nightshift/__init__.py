@@ -24,6 +24,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from tom_nightshift.broker.groups import group
     from tom_nightshift.exceptions import Later, TaskError
+    from tom_nightshift.ledger.enqueue import enqueue_many
     from tom_nightshift.ledger.folders import job_folder, whole_file
     from tom_nightshift.ledger.holding import pause_queue, resume_queue
     from tom_nightshift.ledger.speaking import checkpoint, current_job, progress, result, say, step, warn
@@ -34,6 +35,7 @@ __all__ = [
     "__version__",
     "checkpoint",
     "current_job",
+    "enqueue_many",
     "group",
     "job_folder",
     "pause_queue",
@@ -49,6 +51,7 @@ __all__ = [
 _HOME = {
     "Later": "tom_nightshift.exceptions",
     "TaskError": "tom_nightshift.exceptions",
+    "enqueue_many": "tom_nightshift.ledger.enqueue",
     "group": "tom_nightshift.broker.groups",
     "job_folder": "tom_nightshift.ledger.folders",
     "pause_queue": "tom_nightshift.ledger.holding",

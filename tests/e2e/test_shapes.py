@@ -149,7 +149,7 @@ def test_stop_kills_a_process_of_its_own(site, gate):
         wait_until(gate.came, at_most=PATIENCE)
         stop(message)
         job = ended(message, at_most=PATIENCE)
-    assert (job.state, job.error, job.stop_stage) == (State.STOPPED, "stopped", 2)
+    assert (job.state, job.error, job.stop_stage) == (State.STOPPED, "stopped", 3)
 
 
 def test_stop_interrupts_a_process_of_its_own(site, gate):

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
+from django.db import transaction
 
 from tests.support.waiting import wait_until
 from tom_nightshift.ledger import bell as module
+from tom_nightshift.ledger import notices
 from tom_nightshift.ledger.bell import Bell, ring
+from tom_nightshift.states import State
 
 
 @pytest.fixture
@@ -101,3 +105,81 @@ def test_a_send_wakes_a_worker_at_once(broker):
             job = ended(task.send())
             waits.append((job.started_at - job.created_at).total_seconds())
     assert sorted(waits)[2] < 0.5  # a poll comes once a second
+
+
+def test_a_ring_while_another_is_being_heard_leaves_the_next_one_audible(bell, monkeypatch):
+    true_read = os.read
+
+    def read(*args):
+        bell.ring_here()  # by another thread, at the worst moment
+        return true_read(*args)
+
+    bell.ring_here()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "read", read)
+        bell.wait(20)
+    bell.ring_here()
+    assert bell.wait(20)
+
+
+def test_many_jobs_of_one_transaction_ring_once(broker, bell, monkeypatch):
+    from tests.support.jobs import actor
+
+    rings = []
+    monkeypatch.setattr(module, "ring", lambda: rings.append(1))
+    task = actor(lambda: None, actor_name="task", broker=broker)
+    with transaction.atomic():
+        task.send()
+        task.send()
+        assert rings == []
+    assert rings == [1]
+
+
+def test_a_ring_that_a_savepoint_takes_back_is_rung_all_the_same_for_who_asked_after_it(broker, monkeypatch):
+    from tests.support.jobs import actor
+
+    rings = []
+    monkeypatch.setattr(module, "ring", lambda: rings.append(1))
+    task = actor(lambda: None, actor_name="task", broker=broker)
+    with transaction.atomic():
+        with transaction.atomic():
+            task.send()
+            transaction.set_rollback(True)
+        task.send()
+    assert rings == [1]
+
+
+class TestFaults:
+    """Whoever asks for a job never waits for a bell, and the job begins all the same, only later."""
+
+    @pytest.fixture
+    def task(self, broker):
+        from tests.support.jobs import actor
+
+        return actor(lambda: None, actor_name="task", broker=broker)
+
+    def test_a_receiver_that_has_stopped_with_its_socket_full(self, task, bell):
+        for _ in range(50):
+            ring()
+        assert how_long(task.send) < 5  # nobody takes anything out of it
+
+    def test_no_permission_on_it(self, task, bell, monkeypatch):
+        def refused(*_):
+            raise PermissionError("not yours")
+
+        monkeypatch.setattr(module, "_hand", lambda: SimpleNamespace(sendto=refused))
+        task.send()
+        assert not bell.wait(0.05)
+
+    @pytest.mark.parametrize("broken", ["the folder", "every ring"])
+    def test_nobody_rings_and_the_job_begins_later(self, broker, task, monkeypatch, broken):
+        from tests.support.jobs import ended, running
+
+        def fail():
+            raise PermissionError("not yours")
+
+        monkeypatch.setattr(module, "run_dir" if broken == "the folder" else "ring", fail)
+        monkeypatch.setattr(notices, "send", lambda: None)
+        with running(broker):
+            wait_until(broker.dispatcher.idle.is_set)
+            assert ended(task.send()).state == State.SUCCEEDED

@@ -13,6 +13,7 @@ from tests.support.rivals import holding
 from tests.support.waiting import wait_until
 from tom_nightshift.ledger import dispatcher as dispatching
 from tom_nightshift.ledger import session
+from tom_nightshift.ledger.notices import ListeningConnection
 from tom_nightshift.models import Job
 from tom_nightshift.states import State
 
@@ -85,7 +86,7 @@ def test_a_worker_that_is_told_to_end_meanwhile_ends(broker, away, caplog, monke
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="about SQLite's one lock")
 def test_a_lock_held_longer_than_its_patience_loses_nothing(broker, caplog, monkeypatch):
-    monkeypatch.setattr(dispatching, "OwnConnection", lambda: session.OwnConnection(patience=0.1))
+    monkeypatch.setattr(dispatching, "ListeningConnection", lambda: ListeningConnection(patience=0.1))
     gate = threading.Event()
     task = actor(lambda: gate.wait(10) and "kept", actor_name="task", broker=broker)
     with running(broker):

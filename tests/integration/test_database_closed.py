@@ -14,7 +14,7 @@ from tests.support.jobs import actor, ended, job_of, reached, running
 from tests.support.rivals import holding
 from tests.support.waiting import wait_until
 from tom_nightshift.ledger import dispatcher
-from tom_nightshift.ledger.session import OwnConnection
+from tom_nightshift.ledger.notices import ListeningConnection
 from tom_nightshift.states import State
 
 AWAY = "the database does not answer"
@@ -50,7 +50,7 @@ def closed_to_all():
 def away(monkeypatch, caplog):
     """While its block runs, the worker cannot write."""
     caplog.set_level("INFO", logger="nightshift")
-    monkeypatch.setattr(dispatcher, "OwnConnection", partial(OwnConnection, patience=0.05))
+    monkeypatch.setattr(dispatcher, "ListeningConnection", partial(ListeningConnection, patience=0.05))
     return locked if connection.vendor == "sqlite" else closed_to_all
 
 

@@ -7,7 +7,7 @@ threads that Dramatiq would start for them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from dramatiq import Actor, Broker, Message, Middleware, Worker
@@ -82,6 +82,24 @@ class DatabaseBroker(Broker):
             ArgumentsRefused: the arguments do not fit the task, cannot be stored, or are too large.
         """
         return eventloop.outside_loop(lambda: self._enqueue(message.copy(), delay))
+
+    def enqueue_many(self, messages: Iterable[Message[Any]]) -> list[Message[Any]]:
+        """Write the rows of many jobs in the caller's transaction, all or none; as ``enqueue`` for each.
+
+        Raises:
+            ArgumentsRefused: the arguments of one do not fit its task, cannot be stored, or are too large.
+        """
+        asked = []
+        for message in [message.copy() for message in messages]:
+            delay = _until(message.options.pop("eta", None), None)
+            self.emit_before("enqueue", message, delay)
+            asked.append((message, self._actor(message.actor_name), _seconds(delay)))
+        job_ids, written = enqueue.write_rows(asked)
+        if self.runs_here():
+            run_here(self, job_ids)
+        for message, (_, _, seconds) in zip(written, asked, strict=True):
+            self.emit_after("enqueue", message, None if seconds is None else int(seconds * 1000))
+        return written
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 30_000) -> MailboxConsumer:
         """A consumer of a queue: a mailbox that the process's dispatcher fills.

@@ -5,6 +5,7 @@ leave.
 from __future__ import annotations
 
 import queue
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,7 +17,7 @@ from dramatiq.middleware import AgeLimit
 from tom_nightshift import events
 from tom_nightshift.ledger import options, storable
 from tom_nightshift.ledger.attempt import Attempt
-from tom_nightshift.ledger.dispatcher import Dispatcher
+from tom_nightshift.ledger.dispatcher import Delivery, Dispatcher
 from tom_nightshift.ledger.hooks import JobMessage
 from tom_nightshift.ledger.outcomes import Outcome, decide, hand_back
 from tom_nightshift.states import State
@@ -76,12 +77,16 @@ class MailboxConsumer(OutcomeConsumer):
         self.dispatcher = dispatcher
         self.timeout = timeout / 1000
         self.mailbox = dispatcher.open_mailbox(queue_name)
+        self._read: deque[Delivery] = deque()
+        """What was in the last letter and Dramatiq has not asked for yet."""
 
     def __next__(self) -> MessageProxy | None:
-        try:
-            attempt, encoded = self.mailbox.get(timeout=self.timeout)
-        except queue.Empty:
-            return None
+        if not self._read:
+            try:
+                self._read.extend(self.mailbox.get(timeout=self.timeout))
+            except queue.Empty:
+                return None
+        attempt, encoded = self._read.popleft()
         message = self.read(attempt, encoded)
         if message is not None:
             self.dispatcher.reporter.watch(attempt)
@@ -95,9 +100,11 @@ class MailboxConsumer(OutcomeConsumer):
             self.end(message.attempt, hand_back())
 
     def close(self) -> None:
-        """Give back what was put into the mailbox and never taken out."""
+        """Give back what was put into the mailbox and Dramatiq never asked for."""
         while not self.mailbox.empty():
-            self.end(self.mailbox.get_nowait()[0], hand_back())
+            self._read.extend(self.mailbox.get_nowait())
+        while self._read:
+            self.end(self._read.popleft()[0], hand_back())
 
 
 def is_too_old(broker: Broker, message: Any) -> bool:

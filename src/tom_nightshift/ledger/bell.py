@@ -1,5 +1,5 @@
-"""The doorbell: a datagram that wakes the workers of this host at once. Polling underneath is the path that
-is correct.
+"""The doorbell: a datagram that wakes the workers of this host at once; those of other hosts are sent a
+notice. Polling underneath is the path that is correct.
 
 Every worker process listens on a socket of its own in the run directory. Ringing never waits and never fails:
 a socket that is full has been rung already.
@@ -13,9 +13,12 @@ import select
 import socket
 import threading
 import uuid
+from functools import cache
+from typing import Any
 
-from django.db import transaction
+from django.db import connections, transaction
 
+from tom_nightshift.ledger import notices
 from tom_nightshift.ledger.rundir import run_dir
 from tom_nightshift.ledger.session import jobs_alias
 
@@ -23,19 +26,44 @@ SUFFIX = ".bell"
 
 
 def ring_on_commit() -> None:
-    """Ring once the caller's transaction has committed; at once where there is none."""
-    transaction.on_commit(ring, using=jobs_alias(), robust=True)
+    """Wake the workers once the caller's transaction has committed, once for all that it asks for; at once
+    where there is none.
+    """
+    alias = jobs_alias()
+    if not _will_be_rung(connections[alias]):
+        transaction.on_commit(_wake_everybody, using=alias, robust=True)
 
 
 def ring() -> None:
     """Wake every worker of this host that listens."""
     with contextlib.suppress(OSError):
-        folder = run_dir()
-        bells = [entry.path for entry in os.scandir(folder) if entry.name.endswith(SUFFIX)]
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.setblocking(False)
-            for path in bells:
-                _ring_one(sender, path)
+        folder = str(run_dir())
+        for name in os.listdir(folder):
+            if name.endswith(SUFFIX):
+                _ring_one(_hand(), f"{folder}/{name}")
+
+
+@cache
+def _hand() -> socket.socket:
+    """The socket that rings: one for the process, and for those that it forks."""
+    hand = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    hand.setblocking(False)
+    return hand
+
+
+def _wake_everybody() -> None:
+    ring()
+    notices.send()
+
+
+def _will_be_rung(connection: Any) -> bool:
+    """Whether the last thing to be done at the commit is to ring, and no savepoint can take that back which
+    would not take this back, too.
+    """
+    if not connection.in_atomic_block or not connection.run_on_commit:
+        return False
+    savepoints, act, *_ = connection.run_on_commit[-1]
+    return act is _wake_everybody and savepoints <= set(connection.savepoint_ids)
 
 
 def _ring_one(sender: socket.socket, path: str) -> None:
@@ -59,6 +87,7 @@ class Bell:
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
         self._closed = False
+        self._is_rung = False
 
     def hang(self) -> None:
         """Begin to listen; without a run directory the bell rings for this process only."""
@@ -74,16 +103,23 @@ class Bell:
 
     def ring_here(self) -> None:
         """Wake the thread of this process that waits; once the bell is closed, nobody does."""
+        if self._is_rung:  # and not heard yet: what this is about will be seen, too
+            return
         with self._lock, contextlib.suppress(OSError):
             if not self._closed:  # the number of a closed file may belong to another by now
+                self._is_rung = True
                 os.write(self._far, b"!")
 
-    def wait(self, seconds: float) -> bool:
-        """Wait for a ring, at most so many seconds. Whether there was one."""
+    def wait(self, seconds: float, also: int | None = None) -> bool:
+        """Wait for a ring, at most so many seconds. Whether there was one.
+
+        Parameters:
+            also: a file that may have something to be read; that is a ring, too.
+        """
         listened = select.poll()  # unlike select(), it also takes file numbers above 1,023
-        listened.register(self._near, select.POLLIN)
-        if self._socket is not None:
-            listened.register(self._socket, select.POLLIN)
+        for file in (self._near, self._socket and self._socket.fileno(), also):
+            if file is not None:
+                listened.register(file, select.POLLIN)
         rung = bool(listened.poll(max(0.0, seconds) * 1000))
         if rung:
             self._hush()
@@ -103,6 +139,8 @@ class Bell:
     def _hush(self) -> None:
         with contextlib.suppress(OSError):
             os.read(self._near, 4096)
+        # Not before: a ring in between would be read away, and none after it heard.
+        self._is_rung = False
         with contextlib.suppress(OSError):
             while self._socket is not None and self._socket.recv(16):
                 pass

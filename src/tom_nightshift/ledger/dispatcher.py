@@ -18,19 +18,25 @@ from tom_nightshift.ledger.bell import Bell
 from tom_nightshift.ledger.claimed import attempt_from_row
 from tom_nightshift.ledger.handing_over import HandedOver, HandOver, write_together
 from tom_nightshift.ledger.in_hand import InHand
-from tom_nightshift.ledger.lookout import POLL, Lookout
+from tom_nightshift.ledger.lookout import POLL, SOON, Lookout
+from tom_nightshift.ledger.notices import ListeningConnection
 from tom_nightshift.ledger.outcomes import Outcome
 from tom_nightshift.ledger.presence import Presence
 from tom_nightshift.ledger.reporter import Reporter
-from tom_nightshift.ledger.session import AWAY, UNREACHABLE, OwnConnection, Sql
+from tom_nightshift.ledger.session import AWAY, UNREACHABLE, Sql
 from tom_nightshift.states import State
 
 WAIT_FOR_COMMIT = 0.05
-"""An attempt longer than this, in seconds, waits until its outcome is committed before its thread goes on."""
+"""An attempt longer than this, in seconds, waits until its outcome is committed before its thread goes on,
+unless its task says otherwise: what has taken long is not to be done twice for a moment's gain."""
 
 LOOK_AGAIN = 0.05
 
-Mailbox = queue.SimpleQueue[tuple[Attempt, bytes]]
+Delivery = tuple[Attempt, bytes]
+"""A claimed job, and its message."""
+
+Mailbox = queue.SimpleQueue[list[Delivery]]
+"""Of one queue: all that a claim brings comes as one letter, so that its reader is woken once."""
 
 
 class Dispatcher(threading.Thread):
@@ -51,7 +57,7 @@ class Dispatcher(threading.Thread):
         self.known_tasks = known_tasks
         self.reporter = reporter
         self.presence = Presence(threads)
-        self.connection = OwnConnection()
+        self.connection = ListeningConnection()
         self.bell = Bell()
         self.mailboxes: dict[str, Mailbox] = {}
         self.in_hand = InHand()
@@ -84,8 +90,8 @@ class Dispatcher(threading.Thread):
         return mailbox
 
     def hand_over(self, attempt: Attempt, outcome: Outcome) -> None:
-        """Take over how an attempt ended. Long attempts wait until it is committed."""
-        waits = attempt.seconds > WAIT_FOR_COMMIT and threading.current_thread() is not self
+        """Take over how an attempt ended; a thread that is to wait until that is committed waits here."""
+        waits = threading.current_thread() is not self and _waits_for_commit(attempt)
         written = threading.Event() if waits else None
         self._put(HandedOver(attempt, outcome, written))
         while written is not None and self.is_alive() and not written.wait(1.0):
@@ -165,7 +171,8 @@ class Dispatcher(threading.Thread):
         """A claim under way when the consumers closed has put its jobs where nobody reads any more."""
         for mailbox in self.mailboxes.values():
             while not mailbox.empty():
-                self.hand_over(mailbox.get_nowait()[0], outcomes.hand_back())
+                for attempt, _ in mailbox.get_nowait():
+                    self.hand_over(attempt, outcomes.hand_back())
 
     def _safely(self, turn: Callable[[], bool]) -> bool:
         """One turn; while the database is away, wait and say so. True if there may be more to do at once."""
@@ -242,10 +249,12 @@ class Dispatcher(threading.Thread):
         self.finished += 1
 
     def _deliver(self, claimed: list[moves.Row]) -> None:
-        for row in claimed:
-            attempt, message = attempt_from_row(row)
+        letters: dict[str, list[Delivery]] = {}
+        for attempt, message in map(attempt_from_row, claimed):
             self.in_hand[attempt.token] = attempt
-            self.mailboxes[attempt.queue].put((attempt, message))
+            letters.setdefault(attempt.queue, []).append((attempt, message))
+        for queue_name, letter in letters.items():
+            self.mailboxes[queue_name].put(letter)
 
     def _note_idle(self, *, idle: bool) -> None:
         if idle and self.mailboxes:
@@ -267,8 +276,11 @@ class Dispatcher(threading.Thread):
             return self._lookout.look(sql, list(self.mailboxes)) or known
 
     def _wait(self) -> None:
-        busy = self._free_threads(0) <= 0  # then the end of a job rings
-        if self.bell.wait(POLL if busy else self._lookout.patience()):
+        """For a ring; where a thread is free, also for a notice, and for the next job that is due."""
+        may_claim = bool(self.mailboxes) and self._free_threads(0) > 0
+        patience = self._lookout.patience() if may_claim else POLL
+        patience = min(patience, SOON) if self.connection.is_alert else patience
+        if self.bell.wait(patience, also=self.connection.fileno() if may_claim else None):
             self._lookout.forget()
 
     def _register(self) -> None:
@@ -314,3 +326,8 @@ class Dispatcher(threading.Thread):
         # Not the bell: every outcome handed over rings it, and an absent database is not to be asked in a
         # hurry.
         (threading.Event() if self._told.is_set() else self._told).wait(seconds)
+
+
+def _waits_for_commit(attempt: Attempt) -> bool:
+    asked = attempt.terms.immediate_ack
+    return attempt.seconds > WAIT_FOR_COMMIT if asked is None else asked

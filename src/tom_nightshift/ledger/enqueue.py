@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dramatiq
@@ -13,14 +13,13 @@ from dramatiq.common import current_millis
 
 from tom_nightshift.conf import get_settings
 from tom_nightshift.exceptions import ArgumentsRefused
-from tom_nightshift.ledger import asking, bell, fairness, keys, limits, retrying, storable, wholes
+from tom_nightshift.ledger import asking, bell, keys, limits, retrying, storable, wholes
 from tom_nightshift.ledger.arguments import bound_arguments, with_defaults
 from tom_nightshift.ledger.attempt import Retry, current
-from tom_nightshift.ledger.holding import ready_or_held
+from tom_nightshift.ledger.new_rows import NewRow, insert
 from tom_nightshift.ledger.secrets import of_arguments
-from tom_nightshift.ledger.session import Sql, callers_transaction
+from tom_nightshift.ledger.session import callers_transaction
 from tom_nightshift.ledger.wholes import PLACE, Place
-from tom_nightshift.states import Hold
 
 ROOT = "nightshift_root"
 
@@ -31,6 +30,9 @@ GROUP_PART = "nightshift_part"
 """The option of a message that names the part of a group whose job it runs again."""
 
 TITLE_LENGTH = 200
+
+Asked = tuple[Message[Any], Actor[Any, Any] | None, float | None]
+"""A message, its task where this process knows it, and seconds until it may begin."""
 
 
 def is_retry(message: Any) -> bool:
@@ -48,20 +50,6 @@ def record_retry(message: Message[Any], actor: Actor[Any, Any] | None, delay: fl
     attempt = current.get()
     assert attempt is not None
     attempt.retry = Retry(message, retrying.seconds_to_wait(attempt, actor, delay))
-
-
-@dataclass(frozen=True, slots=True)
-class NewRow:
-    """A row that is ready to be written."""
-
-    message: Message[Any]
-    """Without the options that go into the row."""
-
-    values: Mapping[str, Any]
-    falls_under: limits.Declarations
-    delay: float | None
-    of_use: float | None
-    place: Place | None = None
 
 
 def write_row(
@@ -82,11 +70,51 @@ def write_row(
         ArgumentsRefused: the arguments do not fit the task, cannot be stored, or are too large.
     """
     new = new_row(message, actor, delay, wholes.place_for(message, message.options.get("origin")))
-    with callers_transaction() as sql:
-        job_id, message_id = insert(sql, new)
-        bell.ring_on_commit()
+    with callers_transaction(savepoint=False) as sql:
+        ((job_id, message_id),) = insert(sql, [new])
+    bell.ring_on_commit()
     wholes.note_first(job_id)
     return job_id, replace(new.message, message_id=message_id)
+
+
+def write_rows(asked: Sequence[Asked]) -> tuple[list[int], list[Message[Any]]]:
+    """Write the rows of many jobs in the caller's transaction, and ring once for all of them.
+
+    Returns:
+        the ids of the rows, and the messages, as of ``write_row``.
+
+    Raises:
+        ArgumentsRefused: as ``write_row``; then none of them is written.
+    """
+    rows = [new_row(*one, wholes.place_for(one[0], one[0].options.get("origin"))) for one in asked]
+    if not rows:
+        return [], []
+    with callers_transaction() as sql:
+        written = insert(sql, rows)
+    bell.ring_on_commit()
+    wholes.note_first(written[0][0])
+    return (
+        [job_id for job_id, _ in written],
+        [replace(row.message, message_id=key) for row, (_, key) in zip(rows, written, strict=True)],
+    )
+
+
+def enqueue_many(messages: Iterable[Message[Any]]) -> list[Message[Any]]:
+    """Ask for many jobs at once: far quicker than one by one, and all or none.
+
+    Parameters:
+        messages: as ``task.message(…)`` and ``task.message_with_options(…)`` make them; ``owner`` and
+            ``subject`` among the options mean what they do for ``send_with_options``.
+
+    Returns:
+        the messages that were sent.
+
+    Raises:
+        ArgumentsRefused: the arguments of one do not fit its task, cannot be stored, or are too large.
+    """
+    broker: Any = dramatiq.get_broker()
+    sent: list[Message[Any]] = broker.enqueue_many(messages)
+    return sent
 
 
 def new_row(
@@ -99,9 +127,12 @@ def new_row(
     wanted = {name: message.options.get(name) for name in OURS}
     # Not by message.copy(): that adds options to those that are there.
     clean = replace(message, options={k: v for k, v in message.options.items() if k not in OURS})
-    encoded = _encode(clean, arguments)
     falls_under = limits.of_call(actor, arguments)
-    values = _values(clean, actor, arguments, wanted) | {"message": encoded} | limits.columns(falls_under)
+    values = {
+        "message": _encode(clean, arguments),
+        **_values(clean, actor, arguments, wanted),
+        **limits.columns(falls_under),
+    }
     return NewRow(clean, values, falls_under, delay, _seconds_of_use(clean, actor), place)
 
 
@@ -222,71 +253,9 @@ def _values(
     }
 
 
-_EMPTY = {
-    "state": "waiting", "attempt": 0, "failures": 0, "losses": 0, "snoozes": 0, "worker": "",
-    "stop_requested": False, "stop_stage": 0, "stop_by": "", "reason": "", "error": "", "note": "",
-    "limit_key": "", "rate_key": "", "notify": "", "carrier_epoch": "",
-}  # fmt: skip
-
-
 def _seconds_of_use(message: Message[Any], actor: Actor[Any, Any] | None) -> float | None:
     """Seconds from now after which Dramatiq's AgeLimit takes the message for too old; None: never."""
     max_age = message.options.get("max_age") or (actor.options.get("max_age") if actor else None)
     if not isinstance(max_age, int | float):
         return None
     return (message.message_timestamp + max_age - current_millis()) / 1000
-
-
-def insert(sql: Sql, new: NewRow) -> tuple[int, str]:
-    """Insert the row, unless there is one that has this message, or an open one that has its unique key.
-
-    Returns:
-        the id, and the message's id, of the row that is there then.
-    """
-    limits.note(sql, new.falls_under)
-    message, delay, of_use = new.message, new.delay, new.of_use
-    row: dict[str, Any] = _EMPTY | dict(new.values) | {"message_id": sql.uuid(message.message_id)}
-    due = delay is None or delay <= 0
-    number, looks = fairness.next_ord(sql, row["owner_id"], row["priority"])
-    worked_out = {
-        "created_at": sql.now,
-        "run_at": "NULL" if due else sql.after(delay or 0),
-        "expires_at": "NULL" if of_use is None else sql.after(of_use),
-        # In this very statement: no other way costs less, and none is nearer to the truth.
-        "hold": ready_or_held("%s", f"'{_held_by_its_keys(row)}'") if due else f"'{Hold.UNTIL}'",
-        "ord": number,
-    }
-    marks = ", ".join(["%s"] * len(row))
-    statement = (
-        f"INSERT INTO tom_nightshift_job ({', '.join([*row, *worked_out])}) "
-        f"VALUES ({marks}, {', '.join(worked_out.values())}) ON CONFLICT DO NOTHING RETURNING id, message_id"
-    )
-    params = [sql.uuid(str(value)) if isinstance(value, uuid.UUID) else value for value in row.values()]
-    params += [*([message.queue_name] if due else []), *looks]
-    for _ in range(MOST_MEETINGS):
-        if there := sql.rows(statement, params) or _there(sql, row):
-            if new.place is not None:
-                wholes.insert(sql, there[0][0], new.place)
-            return int(there[0][0]), str(uuid.UUID(str(there[0][1])))
-    raise RuntimeError(f"{message}: whenever it was written, another had its unique key and had just ended")
-
-
-MOST_MEETINGS = 100
-
-
-def _held_by_its_keys(row: Mapping[str, Any]) -> Hold:
-    if row["limit_key"]:
-        return Hold.LIMIT
-    return Hold.RATE if row["rate_key"] else Hold.NONE
-
-
-def _there(sql: Sql, row: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """The row that was in the way; none, if it was open then and is final now (PostgreSQL)."""
-    return sql.rows(
-        "SELECT id, message_id FROM tom_nightshift_job WHERE message_id = %s",
-        [row["message_id"]],
-    ) or sql.rows(
-        "SELECT id, message_id FROM tom_nightshift_job "
-        "WHERE unique_key = %s AND unique_key > '' AND state IN ('waiting', 'running')",
-        [row["unique_key"]],
-    )

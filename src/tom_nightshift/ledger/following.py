@@ -14,9 +14,9 @@ from typing import Any
 from dramatiq import Actor, Message
 
 from tom_nightshift.exceptions import ArgumentsRefused
-from tom_nightshift.ledger import bell, enqueue, values, wholes
+from tom_nightshift.ledger import bell, enqueue, new_rows, values, wholes
 from tom_nightshift.ledger.attempt import Attempt, current
-from tom_nightshift.ledger.enqueue import NewRow
+from tom_nightshift.ledger.new_rows import NewRow
 from tom_nightshift.ledger.outcomes import Outcome
 from tom_nightshift.ledger.session import Sql, marks
 from tom_nightshift.ledger.wholes import PLACE, Place
@@ -98,7 +98,7 @@ def write(sql: Sql, ended: Sequence[tuple[Attempt, Outcome]]) -> list[int]:
         rows += last.rows if _is_complete(sql, last) else ()
     if rows:
         sql.afterwards.append(bell.ring)
-    return [enqueue.insert(sql, row)[0] for row in rows]
+    return [job_id for job_id, _ in new_rows.insert(sql, rows)]
 
 
 def _next_step(attempt: Attempt) -> str:

@@ -98,7 +98,7 @@ def of_call(actor: Actor[Any, Any] | None, arguments: Mapping[str, Any]) -> Decl
 
 def columns(declarations: Declarations) -> dict[str, str]:
     """The columns of the job's row."""
-    return {f"{one.kind}_key": key for one, key in declarations.items()}
+    return {"limit_key": "", "rate_key": ""} | {f"{one.kind}_key": key for one, key in declarations.items()}
 
 
 def note(sql: Sql, declarations: Declarations) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from dramatiq import Actor, Broker
@@ -19,6 +20,8 @@ OPTIONS = {
     "repeatable": "Whether the page offers Run again. Default True.",
     "max_attempts": "How often a failing job is tried in all. Default 1.",
     "backoff": "Seconds before the second attempt, doubled each time; or a function of (exception, job).",
+    "immediate_ack": "Whether a thread waits until its job's outcome is committed before it takes another. "
+    "Default: after a job of more than 50 ms.",
     "timeout": "Seconds that one attempt may take.",
     "unique": "A key, {argument} filled in, of which only one job may be open; True: the arguments are it.",
     "limit": "('ATLAS', 2): at most 2 jobs at a time of all tasks that name ATLAS. Or 2, for the task.",
@@ -52,6 +55,9 @@ class Terms:
     keeps_result: bool = True
     """What it returns can be asked for, and is shown."""
 
+    immediate_ack: bool | None = None
+    """Whether its thread waits until the outcome is committed; None: if it has run for long."""
+
 
 def terms_of(broker: Broker, message: Any, default_limit: float) -> Terms:
     """The terms of a message's task, as this process knows it.
@@ -59,15 +65,29 @@ def terms_of(broker: Broker, message: Any, default_limit: float) -> Terms:
     Parameters:
         default_limit: seconds that an attempt may take where neither the message nor its task says.
     """
-    task = message.actor_name
-    limit = message.options.get("time_limit") or option(broker, task, "time_limit", default_limit * 1000)
+    try:
+        terms = _declared(broker.get_actor(message.actor_name), default_limit)
+    except ActorNotFound:
+        terms = Terms(limit=default_limit)
+    limit = message.options.get("time_limit") or terms.limit * 1000
+    keeps_result = message.options.get("store_results", terms.keeps_result)
+    if (limit, keeps_result) == (terms.limit * 1000, terms.keeps_result):
+        return terms
+    return replace(terms, limit=limit / 1000, keeps_result=keeps_result)
+
+
+@lru_cache(maxsize=1024)
+def _declared(actor: Actor[Any, Any], default_limit: float) -> Terms:
+    """Worked out once for a task; what it was declared with does not change."""
+    options = actor.options
     return Terms(
-        limit=limit / 1000,
-        on_lost=option(broker, task, "on_lost", "again"),
-        isolated=option(broker, task, "isolation", None) == "process",
-        memory=option(broker, task, "memory", 0),
-        cpu_time=option(broker, task, "cpu_time", 0.0),
-        keeps_result=message.options.get("store_results", option(broker, task, "store_results", True)),
+        limit=options.get("time_limit", default_limit * 1000) / 1000,
+        on_lost=options.get("on_lost", "again"),
+        isolated=options.get("isolation") == "process",
+        memory=options.get("memory", 0),
+        cpu_time=options.get("cpu_time", 0.0),
+        keeps_result=options.get("store_results", True),
+        immediate_ack=options.get("immediate_ack"),
     )
 
 
@@ -93,6 +113,10 @@ def settle(actor: Actor[Any, Any]) -> None:
     if options.get("on_lost", "again") not in ("again", "lost"):
         raise OptionRefused(
             f"{actor.actor_name}: on_lost is {options['on_lost']!r}: it takes 'again' or 'lost'."
+        )
+    if options.get("immediate_ack") not in (None, True, False):
+        raise OptionRefused(
+            f"{actor.actor_name}: immediate_ack is {options['immediate_ack']!r}: it takes True or False."
         )
     _check_isolation(actor.actor_name, options)
     keys.settle(actor)

@@ -1,21 +1,30 @@
-"""Final jobs go after a time, in small batches."""
+"""Final jobs go after a time, in small batches with rests between them, so that nobody feels it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from tom_nightshift.conf import get_settings
 from tom_nightshift.ledger import values
 from tom_nightshift.ledger.session import OwnConnection, Sql, marks
 
-BATCH = 500
+BATCH = 200
+"""Jobs removed in one transaction: on SQLite nobody else can write meanwhile."""
+
+REST = 0.05
+"""Seconds between two batches."""
+
 DAY = 86_400.0
 PARTS = ("tom_nightshift_log", "tom_nightshift_attempt", "tom_nightshift_picture", "tom_nightshift_place")
 
 
-def prune(connection: OwnConnection) -> int:
+def prune(connection: OwnConnection, rest: Callable[[float], object] = time.sleep) -> int:
     """Remove final jobs that are older than ``KEEP_DAYS`` (``KEEP_FAILED_DAYS``), and values past their time.
     The number of jobs removed.
+
+    Parameters:
+        rest: waits between two batches, so many seconds.
     """
     values.prune(connection)
     removed = 0
@@ -25,6 +34,7 @@ def prune(connection: OwnConnection) -> int:
         removed += batch
         if batch < BATCH:
             return removed
+        rest(REST)
 
 
 def _prune_batch(sql: Sql) -> int:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,11 @@ def run_dir() -> Path:
         OSError: it cannot be made, or it belongs to somebody else.
     """
     place = folder()
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = place.stat()
+    try:
+        found = place.stat()
+    except FileNotFoundError:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = place.stat()
     if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise PermissionError(
             f"{place} can be written by others: remove it, or name another in NIGHTSHIFT['RUN_DIR']."
@@ -42,9 +46,14 @@ def _default() -> Path:
 
 
 def _database_name() -> str:
-    wanted: dict[str, Any] = connections[jobs_alias()].settings_dict
-    name = str(wanted.get("NAME"))
-    if connections[jobs_alias()].vendor == "sqlite" and not name.startswith("file:"):
+    connection = connections[jobs_alias()]
+    wanted: dict[str, Any] = connection.settings_dict
+    words = (str(wanted.get("NAME")), str(wanted.get("HOST") or ""), str(wanted.get("PORT") or ""))
+    return _hashed(connection.vendor, *words)
+
+
+@lru_cache(maxsize=16)
+def _hashed(vendor: str, name: str, host: str, port: str) -> str:
+    if vendor == "sqlite" and not name.startswith("file:"):
         name = os.path.realpath(name)
-    identity = "|".join([name, str(wanted.get("HOST") or ""), str(wanted.get("PORT") or "")])
-    return hashlib.sha256(identity.encode()).hexdigest()[:16]
+    return hashlib.sha256("|".join([name, host, port]).encode()).hexdigest()[:16]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from django.contrib import messages
@@ -74,9 +74,10 @@ def ask(task: Actor[Any, Any], product: Any, title: str, *, owner: Any = None, *
     """Ask for a job about a data product; in a view it begins once that is done. The job's id."""
     # In a view the groups' rights are given, or the product is taken away again, after this.
     delay = int(UNTIL_THE_VIEW_IS_DONE * 1000) if current_request() is not None else None
-    message = task.send_with_options(
-        args=(product.pk,), kwargs=arguments, delay=delay, subject=product, owner=owner, title=title
-    )
+    with _undone_alone():
+        message = task.send_with_options(
+            args=(product.pk,), kwargs=arguments, delay=delay, subject=product, owner=owner, title=title
+        )
     rows = Job.objects.using(jobs_alias()).filter(message_id=message.message_id)
     job_id, owner_id = rows.values_list("pk", "owner_id").get()
     begin_after_view(job_id)
@@ -98,17 +99,20 @@ def _somebody_will_do_it() -> bool:
     """Whether a worker is alive, or was a minute ago; also False where our tables are not there yet."""
     if modes.runs_here():
         return True
-    connection = connections[jobs_alias()]
-    # A statement that fails must not spoil a transaction of the caller's; outside one, no lock is taken.
-    guard = transaction.atomic(using=jobs_alias()) if connection.in_atomic_block else nullcontext()
     try:
-        with guard:
-            sql = Sql(connection)
+        with _undone_alone():
+            sql = Sql(connections[jobs_alias()])
             return presence.anybody_alive(sql) or any(
                 worker.silent < get_settings().lease for worker in presence.neighbours(sql, but="")
             )
     except DatabaseError:
         return False
+
+
+def _undone_alone() -> AbstractContextManager[Any]:
+    """A statement that fails must not spoil a transaction of the caller's; outside one, no lock is taken."""
+    alias = jobs_alias()
+    return transaction.atomic(using=alias) if connections[alias].in_atomic_block else nullcontext()
 
 
 def _say_where(job_id: int) -> None:
