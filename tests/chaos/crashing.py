@@ -65,8 +65,8 @@ class Crashes:
     def watch(self) -> None:
         """Count the moments of this process."""
         for name in ("rows", "run"):
-            setattr(session.Sql, name, self._before(getattr(session.Sql, name)))
-        setattr(session, "_execute", self._around(session._execute))  # noqa: B010 - mypy holds it to its name
+            setattr(session.OwnSql, name, self._before(getattr(session.OwnSql, name)))
+        setattr(session.OwnSql, "frame", self._around(session.OwnSql.frame))  # noqa: B010 - mypy holds it to its name
 
     def moment(self, words: str) -> None:
         """One more moment; the process may die in it."""
@@ -84,16 +84,16 @@ class Crashes:
 
         return statement
 
-    def _around(self, true: Callable[[Any, str], None]) -> Callable[[Any, str], None]:
-        def control(connection: Any, words: str) -> None:
+    def _around(self, true: Callable[[session.OwnSql, str], None]) -> Callable[[session.OwnSql, str], None]:
+        def frame(sql: session.OwnSql, words: str) -> None:
             if words == "COMMIT":
                 self.moment("before COMMIT")
             self._mine.in_transaction = words.startswith("BEGIN")
-            true(connection, words)
+            true(sql, words)
             if words == "COMMIT":
                 self.moment("after COMMIT")
 
-        return control
+        return frame
 
 
 def append(file: Path, words: str) -> None:
