@@ -57,13 +57,11 @@ def _wake_everybody() -> None:
 
 
 def _will_be_rung(connection: Any) -> bool:
-    """Whether the last thing to be done at the commit is to ring, and no savepoint can take that back which
-    would not take this back, too.
+    """Whether to ring is the last of what is to be done at the commit: what a savepoint took back with it is
+    there no more.
     """
-    if not connection.in_atomic_block or not connection.run_on_commit:
-        return False
-    savepoints, act, *_ = connection.run_on_commit[-1]
-    return act is _wake_everybody and savepoints <= set(connection.savepoint_ids)
+    waiting: list[Any] = connection.run_on_commit if connection.in_atomic_block else []
+    return bool(waiting) and waiting[-1][1] is _wake_everybody
 
 
 def _ring_one(sender: socket.socket, path: str) -> None:

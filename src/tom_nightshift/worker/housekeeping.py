@@ -7,6 +7,7 @@ at once: it mostly takes the place of one that has just died.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -64,7 +65,9 @@ class Housekeeping(Middleware):
 
 
 class House:
-    """What the loops do. Only the one that looks every second keeps its connection."""
+    """What the loops do. Those that look often, and never for long, share one connection: to open one costs
+    more than a look.
+    """
 
     def __init__(self, broker: Any, worker: Any) -> None:
         self.broker = broker
@@ -73,12 +76,13 @@ class House:
         self.heartbeat = Heartbeat(self.dispatcher, broker.known_tasks, self._on_lost)
         self._look = OwnConnection()
         self._has_declared = False
+        self._looking = threading.Lock()
 
     def beat(self) -> None:
         """Say that this worker is alive, and put right what went wrong."""
         if not self._is_registered():
             return
-        with _for_once() as connection:
+        with self._shared() as connection:
             if not self.heartbeat.beat(connection):
                 events.worker_declared_dead(self.dispatcher.presence.name)
                 self.dispatcher.declared_dead()
@@ -93,11 +97,11 @@ class House:
             return
         me = self.dispatcher.presence
         by_silence = me.may_judge_silence()
-        with contextlib.suppress(*AWAY):  # the dispatcher says so
-            with self._look.reading() as sql:
+        with self._shared() as connection:
+            with connection.reading() as sql:
                 dead = rescue.the_dead(sql, me.name, by_silence=by_silence)
             for _ in dead:  # each by itself: who dies on the way has still done something
-                with self._look.transaction() as sql:
+                with connection.transaction() as sql:
                     rescue.rescue(sql, me.name, self._on_lost, by_silence=by_silence, at_most=1)
                 self.dispatcher.bell.ring_here()
 
@@ -116,6 +120,14 @@ class House:
     def close(self) -> None:
         """Close the connection that was kept."""
         self._look.close()
+
+    @contextlib.contextmanager
+    def _shared(self) -> Iterator[OwnConnection]:
+        """The connection that is kept; a database that is away ends a look without a word: the dispatcher
+        says so.
+        """
+        with self._looking, contextlib.suppress(*AWAY):
+            yield self._look
 
     def _is_registered(self) -> bool:
         return self.dispatcher.registered.wait(A_MOMENT)
@@ -153,9 +165,7 @@ def _enforcing(dispatcher: Dispatcher) -> Loop:
 
 @contextlib.contextmanager
 def _for_once() -> Iterator[OwnConnection]:
-    """A connection for one look; a database that is away ends the look without a word: the dispatcher says
-    so.
-    """
+    """A connection for one look; a database that is away ends it without a word, too."""
     connection = OwnConnection()
     try:
         with contextlib.suppress(*AWAY):
