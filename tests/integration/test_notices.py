@@ -48,7 +48,8 @@ def test_a_second_job_whose_notice_was_kept_back_is_seen_by_who_is_still_alert(b
         assert [ended(message).state for message in sent] == [State.SUCCEEDED] * 2
 
 
-def test_one_process_sends_at_most_one_in_a_while(task):
+def test_one_process_sends_at_most_one_in_a_while(task, monkeypatch):
+    monkeypatch.setattr(notices, "AT_MOST_EVERY", 60.0)
     with connection.cursor() as cursor:
         cursor.execute("LISTEN nightshift")
     for _ in range(5):

@@ -7,6 +7,7 @@ a socket that is full has been rung already.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import select
@@ -48,6 +49,7 @@ def _hand() -> socket.socket:
     """The socket that rings: one for the process, and for those that it forks."""
     hand = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     hand.setblocking(False)
+    atexit.register(hand.close)
     return hand
 
 
