@@ -118,8 +118,13 @@ def test_it_costs_no_statement(task):
     send(task, ANN, 50)
     with CaptureQueriesContext(connection) as many:
         send(task, ANN)
-    assert len(few) == len(many)
+    assert len(_but_for_news(few)) == len(_but_for_news(many))
     assert len([query for query in many if "tom_nightshift_job" in query["sql"]]) == 1
+
+
+def _but_for_news(queries):
+    """PostgreSQL is asked to tell other machines only so many times a second."""
+    return [query for query in queries if not query["sql"].startswith("NOTIFY")]
 
 
 def test_a_worker_takes_the_lowest_priority_first_whatever_its_queue(broker):
