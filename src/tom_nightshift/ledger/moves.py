@@ -45,7 +45,7 @@ CLAIMED = "id, attempt, task, queue, title, owner_id, root, failures, losses, sa
 _NEXT = ready_or_held("queue")
 READY = f"state = 'waiting' AND hold = '' AND {NOT_PAUSED}"
 _STILL_READY = "state || hold = 'waiting'"
-"""The guard where the ids are known, in words that fit no index: PostgreSQL would go through all open rows."""
+"""The guard where ids are known, in words that fit no index: PostgreSQL would go through all open rows."""
 
 _HELD = "id = %s AND attempt = %s AND state = 'running'"
 
