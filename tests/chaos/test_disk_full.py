@@ -24,7 +24,7 @@ pytestmark = [
 
 ROUNDS = 10 if LONG else 1
 THREADS = 4
-SIZE = "32m" if LONG else "4m"  # the rows, their indexes and a whole write-ahead log find room in it
+SIZE = "32m"  # the rows, their indexes and a whole write-ahead log find room in it
 
 
 @pytest.fixture
