@@ -55,6 +55,12 @@ def test_two_owners_take_turns(task):
     assert claim(10) == [ANN] * 5
 
 
+def test_many_that_are_asked_for_at_once_take_turns_as_those_one_by_one(task, broker):
+    broker.enqueue_many([task.message_with_options(owner=ANN) for _ in range(10)])
+    send(task, BEN, 5)
+    assert claim(10) == [ANN, BEN] * 5
+
+
 def test_those_without_an_owner_share_a_lane(task):
     send(task, None, 10)
     send(task, ANN, 2)

@@ -12,7 +12,7 @@ from tests.support.waiting import wait_until
 from tom_nightshift import stack
 from tom_nightshift.broker.broker import DatabaseBroker
 from tom_nightshift.exceptions import StopRequested
-from tom_nightshift.ledger import moves
+from tom_nightshift.ledger import dispatcher, moves
 from tom_nightshift.ledger.enqueue import ask_again
 from tom_nightshift.models import Job
 from tom_nightshift.states import State
@@ -56,12 +56,25 @@ def again(broker, job):
     return ask_again(broker, bytes(job.message), owner=None, origin=job.id)
 
 
+def _refuses(sql, items):
+    if items:
+        raise ValueError("one of these is refused")
+    return []
+
+
 class TestSteps:
     def test_the_next_one_is_written_in_the_transaction_that_ends_the_one_before(self, broker, add, all_end):
         steps(broker, add.message(1, 2), add.message(3))
         first, second = all_end()
         assert second.result["value"] == 6
         assert (second.parent, second.root) == (first.id, first.id)
+
+    def test_it_is_written_too_where_ends_that_were_refused_together_are_written_alone(
+        self, broker, add, all_end, monkeypatch
+    ):
+        monkeypatch.setattr(dispatcher, "write_together", _refuses)
+        steps(broker, add.message(1, 2), add.message(3))
+        assert [job.result["value"] for job in all_end()] == [3, 6]
 
     def test_an_attempt_that_has_lost_its_row_brings_none(self, broker, add, told, all_end):
         def loses():
