@@ -10,6 +10,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.db import connections
+from dramatiq.asyncio import get_event_loop_thread, set_event_loop_thread
 
 from tests.support.jobs import actor, ended, job_of, log_of, own_sql, reached, running
 from tests.support.waiting import wait_until
@@ -82,6 +83,19 @@ def test_what_it_says_goes_to_its_own_job(broker):
     for job, name in ((ann, "ann"), (bob, "bob")):
         assert [line[9:] for line in log_of(job)] == [f"{name} says", f"{name} logs", f"{name} deeper"]
         assert (job.note, job.result["value"], job.stages[0]["name"]) == (name, job.id, f"step of {name}")
+
+
+def test_the_start_of_the_event_loop_is_in_the_log_of_no_job(broker):
+    if (there := get_event_loop_thread()) is not None:
+        there.stop()
+    set_event_loop_thread(None)
+
+    async def talk():
+        say("here")
+
+    with capture.listening(), running(broker):
+        job = ended(actor(talk, broker=broker).send())
+    assert [line[9:] for line in log_of(job)] == ["here"]
 
 
 def test_an_error_in_it_fails_it(broker):

@@ -8,10 +8,11 @@ import dramatiq
 import pytest
 from django.contrib.auth.models import User
 from django.db import DatabaseError, connection, transaction
+from dramatiq.middleware import CurrentMessage
 
 from tests.support.jobs import actor, job_of, log_of, message_to
 from tests.support.rivals import race
-from tom_nightshift import TaskError, modes, progress, stack, testing
+from tom_nightshift import Later, TaskError, current_job, modes, progress, stack, testing
 from tom_nightshift.broker import inline
 from tom_nightshift.broker.broker import DatabaseBroker
 from tom_nightshift.models import Job
@@ -114,6 +115,14 @@ def test_one_inside_another(eager):
     assert order == ["outer begins", "inner", "outer ends"]
     assert job.done == 5.0
     assert Job.objects.get(task="inner").parent == job.id
+
+
+def test_nothing_that_was_set_for_it_is_left_behind(eager):
+    def skipped():
+        raise Later(0)
+
+    actor(skipped, broker=eager).send()
+    assert (CurrentMessage.get_current_message(), current_job()) == (None, None)
 
 
 def test_retries_are_made_at_once(eager):

@@ -8,6 +8,7 @@ why.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 from collections import deque
 from collections.abc import Iterable, Sequence
 from queue import PriorityQueue
@@ -20,7 +21,7 @@ from dramatiq.worker import ConsumerThread, WorkerThread
 
 from tom_nightshift.broker.consumer import OutcomeConsumer
 from tom_nightshift.ledger import capture, folders, following, moves, outcomes
-from tom_nightshift.ledger.attempt import Attempt, current
+from tom_nightshift.ledger.attempt import Attempt
 from tom_nightshift.ledger.claimed import attempt_from_row
 from tom_nightshift.ledger.hooks import JobMessage
 from tom_nightshift.ledger.outcomes import Outcome
@@ -75,13 +76,13 @@ def _run(broker: Any, attempt: Attempt, encoded: bytes) -> _InlineConsumer:
     consumer = _InlineConsumer(broker)
     message = consumer.read(attempt, encoded)
     if message is not None:
-        outer = current.get()
         inline = InlineMessage(message._message, attempt)
         try:
-            _process(broker, consumer, inline)
+            # What is set for the task, its message and its attempt, is set for nothing that comes after it:
+            # Dramatiq leaves the message of one that was skipped.
+            contextvars.copy_context().run(_process, broker, consumer, inline)
         finally:
             inline.savepoint.close()
-            current.set(outer)
     return consumer
 
 

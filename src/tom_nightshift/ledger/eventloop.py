@@ -55,7 +55,8 @@ def _ensure_loop() -> None:
         if there is None or not there.is_alive():  # a fork has none of its parent's threads
             thread = EventLoopThread(get_logger(__name__, EventLoopThread))  # type: ignore[no-untyped-call]
             thread.daemon = True
-            thread.start(timeout=STARTS_WITHIN)
+            # What it says of its start belongs to no job, least of all to the one that needed it first.
+            contextvars.Context().run(thread.start, timeout=STARTS_WITHIN)
             set_event_loop_thread(thread)
 
 
