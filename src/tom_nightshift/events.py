@@ -6,6 +6,7 @@ Each writes one line to the logger ``nightshift``. The list of functions is the 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 logger = logging.getLogger("nightshift")
 
@@ -40,9 +41,11 @@ def job_started(job_id: int, task: str, number: int) -> None:
     logger.debug("job %d: %s, attempt %d begins", job_id, task, number)
 
 
-def job_moved(job_id: int, task: str, state: str, words: str) -> None:
-    """An attempt of a job has ended and its row says how."""
-    logger.info("job %d: %s %s%s", job_id, task, state, f": {words}" if words else "")
+def jobs_moved(job_ids: Sequence[int], task: str, state: str, words: str) -> None:
+    """An attempt of a job, or of several of one task at the same moment, has ended and its row says how."""
+    jobs = "job" if len(job_ids) == 1 else "jobs"
+    named = ", ".join(map(str, job_ids))
+    logger.info("%s %s: %s %s%s", jobs, named, task, state, f": {words}" if words else "")
 
 
 def late_outcome(job_id: int, number: int, words: str) -> None:

@@ -45,3 +45,10 @@ def test_away_refused_and_not_migrated_are_told_apart(caplog, said, code, words)
     events.database_away(error, 1)
     assert words in caplog.text
     assert said in caplog.text
+
+
+@pytest.mark.parametrize(("job_ids", "said"), [([7], "job 7: add"), ([7, 8, 12], "jobs 7, 8, 12: add")])
+def test_those_that_end_at_one_moment_are_one_line(caplog, job_ids, said):
+    caplog.set_level("INFO", "nightshift")
+    events.jobs_moved(job_ids, "add", "succeeded", "")
+    assert caplog.messages == [f"{said} succeeded"]

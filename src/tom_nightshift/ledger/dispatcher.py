@@ -237,16 +237,20 @@ class Dispatcher(threading.Thread):
             self._lookout.forget()
         return claimed
 
-    def _settle(self, item: HandedOver, was_accepted: bool | None) -> None:
-        attempt, outcome = item.attempt, item.outcome
-        self.in_hand.pop(attempt.token, None)
-        if was_accepted:
-            events.job_moved(attempt.job_id, attempt.task, outcome.state, outcome.words)
-        elif was_accepted is not None:
-            events.late_outcome(attempt.job_id, attempt.number, outcome.state)
-        if attempt.frame.interrupted:
-            self.retire(f"job {attempt.job_id} was interrupted in its thread")
-        self.finished += 1
+    def _settle(self, done: Sequence[tuple[HandedOver, bool | None]]) -> None:
+        moved: dict[tuple[str, str, str], list[int]] = {}
+        for item, was_accepted in done:
+            attempt, outcome = item.attempt, item.outcome
+            self.in_hand.pop(attempt.token, None)
+            if was_accepted:
+                moved.setdefault((attempt.task, outcome.state, outcome.words), []).append(attempt.job_id)
+            elif was_accepted is not None:
+                events.late_outcome(attempt.job_id, attempt.number, outcome.state)
+            if attempt.frame.interrupted:
+                self.retire(f"job {attempt.job_id} was interrupted in its thread")
+        for (task, state, words), job_ids in moved.items():
+            events.jobs_moved(job_ids, task, state, words)
+        self.finished += len(done)
 
     def _deliver(self, claimed: list[moves.Row]) -> None:
         letters: dict[str, list[Delivery]] = {}

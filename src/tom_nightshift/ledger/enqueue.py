@@ -74,7 +74,7 @@ def write_row(
         ((job_id, message_id),) = insert(sql, [new])
     bell.ring_on_commit()
     wholes.note_first(job_id)
-    return job_id, replace(new.message, message_id=message_id)
+    return job_id, _known_as(message_id, new.message)
 
 
 def write_rows(asked: Sequence[Asked]) -> tuple[list[int], list[Message[Any]]]:
@@ -95,8 +95,12 @@ def write_rows(asked: Sequence[Asked]) -> tuple[list[int], list[Message[Any]]]:
     wholes.note_first(written[0][0])
     return (
         [job_id for job_id, _ in written],
-        [replace(row.message, message_id=key) for row, (_, key) in zip(rows, written, strict=True)],
+        [_known_as(key, row.message) for row, (_, key) in zip(rows, written, strict=True)],
     )
+
+
+def _known_as(message_id: str, message: Message[Any]) -> Message[Any]:
+    return message if message.message_id == message_id else replace(message, message_id=message_id)
 
 
 def enqueue_many(messages: Iterable[Message[Any]]) -> list[Message[Any]]:

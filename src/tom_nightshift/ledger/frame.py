@@ -41,7 +41,8 @@ class Frame:
         while self._thread is not None:
             try:
                 with self._lock:
-                    _raise_in(threading.get_ident(), None)
+                    if self.interrupted:
+                        _raise_in(threading.get_ident(), None)
                     self._thread = None
             except Interrupt:
                 # It came between the task's end and the lock. The task had ended by then: that counts.

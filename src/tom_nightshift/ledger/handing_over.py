@@ -29,8 +29,10 @@ class HandedOver:
     """Set once it is committed, for a thread that waits for that."""
 
 
-Settle = Callable[[HandedOver, bool | None], None]
-"""Told of each that is committed: whether its attempt still held its row; None: it could not be written."""
+Settle = Callable[[Sequence[tuple[HandedOver, bool | None]]], None]
+"""Told of those that are committed: whether their attempts still held their rows; None: one could not be
+written.
+"""
 
 
 @dataclass(slots=True)
@@ -38,7 +40,7 @@ class HandOver:
     """Those that are not written yet, first come first.
 
     Parameters:
-        settle: told of each once it is written.
+        settle: told of them once they are written.
     """
 
     settle: Settle
@@ -61,9 +63,9 @@ class HandOver:
 
     def written(self, items: list[HandedOver], accepted: Sequence[bool | None]) -> None:
         """The first of these are committed: take them from the list."""
-        for was_accepted in accepted:
-            item = items.pop(0)
-            self.settle(item, was_accepted)
+        done = [(items.pop(0), was_accepted) for was_accepted in accepted]
+        self.settle(done)
+        for item, _ in done:
             if item.written is not None:
                 item.written.set()
 

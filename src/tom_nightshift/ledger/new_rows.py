@@ -96,7 +96,8 @@ def _distinct(rows: Sequence[NewRow]) -> Iterator[limits.Declarations]:
 
 def _found(new: Mapping[str, int], row: NewRow) -> Written | None:
     key = row.message.message_id
-    return (new[key], key) if key in new else None
+    job_id = new.get(key)
+    return None if job_id is None else (job_id, key)
 
 
 def _met(sql: Sql, row: NewRow) -> Written:
@@ -127,16 +128,19 @@ def _run(sql: Sql, rows: Sequence[NewRow]) -> dict[str, int]:
     """The ids of the rows that are new, by those of their messages."""
     columns = tuple(rows[0].values)
     params: list[Any] = []
+    keys: dict[Any, str] = {}
     lines, lanes = [], Counter[tuple[Any, Any]]()
     for row in rows:
         lane = row.values["owner_id"], row.values["priority"]
         number, looks = fairness.next_ord(sql, *lane, before=lanes[lane])
         lanes[lane] += 1
         lines.append(_line(columns, sql.now, *_times(sql, row), number))
-        params += [sql.uuid(row.message.message_id), *(_plain(sql, value) for value in row.values.values())]
+        key = sql.uuid(row.message.message_id)
+        keys[key] = row.message.message_id
+        params += [key, *(_plain(sql, value) for value in row.values.values())]
         params += [*([row.values["queue"]] if row.is_due else []), *looks]
     statement = f"{_head(columns)} VALUES {', '.join(lines)} ON CONFLICT DO NOTHING RETURNING id, message_id"
-    return {str(uuid.UUID(str(key))): int(job_id) for job_id, key in sql.rows(statement, params)}
+    return {keys[key]: job_id for job_id, key in sql.rows(statement, params)}
 
 
 @lru_cache(maxsize=64)

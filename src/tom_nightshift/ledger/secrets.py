@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
@@ -21,6 +21,12 @@ MASK = "••••••"
 
 SHORTEST = 4
 """Characters. A shorter value is masked beside its name only: everywhere, it would mangle every text."""
+
+NAMES = 4096
+"""So many are remembered with their answers: those of arguments and in results come again and again."""
+
+NAME_LENGTH = 100
+"""A longer one is not remembered."""
 
 _ALWAYS = ("://", "bearer ")
 _NUMBERS = (int, float, bool)
@@ -56,10 +62,15 @@ class Secrets:
         if name and is_secret(name):
             return MASK
         if isinstance(value, Mapping):
-            return {self.mask(key): self.mask_all(inner, str(key)) for key, inner in value.items()}
+            return {self._mask_name(key): self.mask_all(inner, str(key)) for key, inner in value.items()}
         if isinstance(value, list | tuple):
             return [self.mask_all(inner) for inner in value]
         return self.mask(value) if isinstance(value, str) else value
+
+    def _mask_name(self, name: object) -> str:
+        if self._values is None and isinstance(name, str) and len(name) <= NAME_LENGTH:
+            return _name_alone(get_settings().secret_names, name)
+        return self.mask(name)
 
 
 def of_arguments(arguments: Mapping[str, Any]) -> Secrets:
@@ -72,7 +83,19 @@ def of_arguments(arguments: Mapping[str, Any]) -> Secrets:
 
 def is_secret(name: str) -> bool:
     """Whether what is called so is a secret."""
-    return _is_any_in(_words(get_settings().secret_names), name.lower())
+    ask = _is_secret if len(name) <= NAME_LENGTH else _is_secret.__wrapped__
+    return ask(get_settings().secret_names, name)
+
+
+@lru_cache(maxsize=NAMES)
+def _is_secret(names: tuple[str, ...], name: str) -> bool:
+    return _is_any_in(_words(names), name.lower())
+
+
+@lru_cache(maxsize=NAMES)
+def _name_alone(names: tuple[str, ...], name: str) -> str:
+    """What a name that stands by itself is shown as."""
+    return _beside_names(name)
 
 
 def _found_in(value: Any) -> Iterator[str]:

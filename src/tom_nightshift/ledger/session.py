@@ -12,7 +12,7 @@ import copy
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from django.apps import apps
@@ -25,6 +25,7 @@ from django.db import (
     router,
     transaction,
 )
+from django.db.models import Model
 
 from tom_nightshift.conf import get_settings
 from tom_nightshift.ledger import clock, driver
@@ -43,7 +44,12 @@ BEGIN = {"sqlite": "BEGIN IMMEDIATE"}
 
 def jobs_alias() -> str:
     """The alias of the database that holds the jobs."""
-    return router.db_for_write(apps.get_model("tom_nightshift", "Job"))
+    return router.db_for_write(_job_model())
+
+
+@cache
+def _job_model() -> type[Model]:
+    return apps.get_model("tom_nightshift", "Job")
 
 
 class Sql:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import connections, reset_queries
+from django.db import connections
 from dramatiq import Broker
 from dramatiq.middleware import Middleware
 
@@ -23,7 +23,8 @@ class TaskConnections(Middleware):
 
     def before_process_message(self, broker: Broker, message: Any) -> None:
         if not isinstance(message, InlineMessage):
-            _close_old_ones()
+            for connection in connections.all(initialized_only=True):
+                connection.close_if_unusable_or_obsolete()
 
     def after_process_message(
         self, broker: Broker, message: Any, *, result: Any = None, exception: BaseException | None = None
@@ -37,19 +38,15 @@ class TaskConnections(Middleware):
             elif connection.connection is not None and _in_transaction(connection):
                 events.transaction_left_open(message.actor_name)
                 _throw_away(connection)
-        _close_old_ones()
+            else:
+                connection.queries_log.clear()  # as Django does when a request begins
+                connection.close_if_unusable_or_obsolete()
 
     def before_worker_thread_shutdown(self, broker: Broker, thread: Any) -> None:
         connections.close_all()
 
     def after_skip_message(self, broker: Broker, message: Any) -> None:
         self.after_process_message(broker, message)
-
-
-def _close_old_ones() -> None:
-    reset_queries()
-    for connection in connections.all(initialized_only=True):
-        connection.close_if_unusable_or_obsolete()
 
 
 def _throw_away(connection: Any) -> None:
