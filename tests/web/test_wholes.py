@@ -194,7 +194,7 @@ class TestMany:
         assert f"All {self.MANY} of them" in page
         listed = text_of(owner, f"/nightshift/?whole={first.pk}")
         assert "Jobs that belong together" in listed
-        assert "page 1 of 12" in listed
+        assert ">Older<" in listed
 
     def test_the_page_polls_until_all_of_it_is_over(self, as_, first):
         Job.objects.filter(pk=first.pk).update(state="succeeded")

@@ -19,14 +19,12 @@ from tom_nightshift.ledger.enqueue import title_of
 from tom_nightshift.ledger.session import Sql, jobs_alias
 from tom_nightshift.ledger.wholes import Count
 from tom_nightshift.models import Job, Place
-from tom_nightshift.states import State
+from tom_nightshift.states import ENDED_BADLY, State
 from tom_nightshift.web import access, words
 from tom_nightshift.web.words import Badge
 
 SHOWN = 40
 """Parts on a job's page; the rest is a page further."""
-
-ENDED_BADLY = (State.FAILED, State.LOST, State.STOPPED, State.EXPIRED)
 
 
 @dataclass(frozen=True, slots=True)
