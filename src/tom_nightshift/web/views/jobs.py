@@ -66,6 +66,11 @@ class Wanted:
         return self.is_of_all_targets and not self.whose
 
     @property
+    def is_of_each(self) -> bool:
+        """Whether each job is asked for; else the first stands for all that belong to it."""
+        return bool(self.show) or self.whole is not None
+
+    @property
     def is_of_all_targets(self) -> bool:
         """Whether jobs of any kind are asked for, about anything."""
         return self.target is None and self.whole is None
@@ -94,7 +99,7 @@ def jobs(request: HttpRequest) -> HttpResponse:
 def _list(request: HttpRequest) -> HttpResponse:
     wanted = Wanted.read(request)
     found = _find(request.user, wanted)
-    listed = rows(found.jobs, request.user, owners=not wanted.is_mine)
+    listed = rows(found.jobs, request.user, owners=not wanted.is_mine, apart=wanted.is_of_each)
     shown = Live([Part("list", listed)], pace(found.jobs, listed))
     context = {
         "live": shown,
@@ -109,7 +114,7 @@ def _list(request: HttpRequest) -> HttpResponse:
 
 def _find(user: Any, wanted: Wanted) -> Found:
     candidates, among = _within(user, wanted)
-    firsts = not wanted.show and wanted.whole is None
+    firsts = not wanted.is_of_each
     if firsts and among is None and wanted.is_of_all_targets:  # an index has them
         candidates, firsts = candidates.firsts(), False
     if wanted.show:
