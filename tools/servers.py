@@ -1,4 +1,4 @@
-"""What tests and benchmarks need besides Python: a PostgreSQL server, a Redis server and a Chromium.
+"""What tests and benchmarks need besides Python: PostgreSQL, PgBouncer, Redis and a Chromium.
 
 Each is taken from its variable if that is set; else found on this machine (a server is started for us
 alone, on a free port, in a temporary folder); else, as root on Debian or Ubuntu, installed with apt-get.
@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+from urllib.parse import unquote, urlsplit
 
 from tools import processes
 
@@ -33,6 +34,19 @@ THROWN_AWAY = ("-F",)
 
 REDIS_ORDERS = 'bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave ""\nappendonly no\n'
 """Of a Redis of our own: it keeps nothing on disk, and its neighbours do not know the password."""
+
+POOLER_ORDERS = """[databases]
+* = host={host} port={port}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {own}
+unix_socket_dir =
+auth_type = scram-sha-256
+auth_file = {users}
+pool_mode = transaction
+default_pool_size = 3
+"""
+"""Of a PgBouncer: fewer sessions than have connections to it."""
 
 _installing = threading.Lock()
 
@@ -101,6 +115,33 @@ def _make_cluster(programs: Path, folder: Path, password: str) -> None:
 def _postgres_command(programs: Path, folder: Path, port: int, options: Sequence[str]) -> list[str | Path]:
     loopback = ["-h", "127.0.0.1", "-p", str(port), "-k", ""]
     return [programs / "postgres", "-D", folder / "data", *loopback, *options]
+
+
+@contextmanager
+def pgbouncer(server: str) -> Iterator[str]:
+    """The address of the same database by way of a PgBouncer that gives each transaction another session."""
+    program = _found_or_installed(_pgbouncer_program, ["pgbouncer"], "or leave its test out")
+    behind, port = urlsplit(server), _free_port()
+    with _private_folder() as folder:
+        users, orders = folder / "users", folder / "pgbouncer.ini"
+        users.write_text(f'"{unquote(behind.username or "")}" "{unquote(behind.password or "")}"\n')
+        orders.write_text(
+            POOLER_ORDERS.format(host=behind.hostname, port=behind.port or 5432, own=port, users=users)
+        )
+        for file in (users, orders):
+            file.chmod(0o600)
+            shutil.chown(file, *_owner())
+        pooler = Server("", [program, orders], folder, port)
+        try:
+            pooler.start()
+            yield behind._replace(netloc=f"{behind.netloc.rpartition('@')[0]}@127.0.0.1:{port}").geturl()
+        finally:
+            pooler.end()
+
+
+def _pgbouncer_program() -> Path | None:
+    found = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
+    return Path(found) if found else None
 
 
 # --- Redis -----------------------------------------------------------------------------------------

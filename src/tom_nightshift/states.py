@@ -39,6 +39,9 @@ FINAL = frozenset(
     {State.SUCCEEDED, State.WARNED, State.FAILED, State.STOPPED, State.LOST, State.EXPIRED},
 )
 
+ENDED_BADLY = (State.FAILED, State.LOST, State.STOPPED, State.EXPIRED)
+"""The final states of jobs that did not do what they were asked for."""
+
 MOVES: dict[State, frozenset[State]] = {
     State.WAITING: frozenset({State.RUNNING, State.STOPPED, State.EXPIRED, State.FAILED}),
     State.RUNNING: FINAL | {State.WAITING},

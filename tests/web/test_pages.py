@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -260,18 +261,25 @@ def test_filters_and_pages_of_my_jobs(as_, make_job):
     for number in range(30):
         make_job("failed" if number % 2 else "succeeded", title=f"number {number:02d}.")
     owner = as_("owner")
-    assert "page 1 of 2" in owner.get("/nightshift/").content.decode()
-    assert "number 00." in owner.get("/nightshift/?page=2").content.decode()
+    first = owner.get("/nightshift/").content.decode()
+    assert "number 29." in first
+    assert "Newest" not in first
+    older = re.search(r'href="(\?before=\d+)" rel="next">Older<', first)
+    second = owner.get(f"/nightshift/{older[1]}").content.decode()
+    assert [number for number in range(30) if f"number {number:02d}." in second] == [0, 1, 2, 3, 4]
+    assert 'rel="next"' not in second
+    assert 'href="?">Newest<' in second
     failed = owner.get("/nightshift/?show=failed").content.decode()
     assert "number 29." in failed
     assert "number 28." not in failed
     for nonsense in (
-        "?page=x",
+        "?before=x",
         "?show=x",
         "?target=x",
         "?target=99999999999999999999",
         "?whose=x",
-        "?page=-1",
+        "?before=-1",
+        "?before=1",
     ):
         assert owner.get(f"/nightshift/{nonsense}").status_code == 200
 

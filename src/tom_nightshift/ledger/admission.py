@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from tom_nightshift.ledger import bell
 from tom_nightshift.ledger.holding import NOT_PAUSED
-from tom_nightshift.ledger.session import Sql
+from tom_nightshift.ledger.session import Sql, any_in_order
 from tom_nightshift.ledger.window import Window
 from tom_nightshift.states import Hold
 
@@ -24,8 +24,7 @@ ADMITTED = "limit_key > '' AND state IN ('waiting', 'running') AND hold IN ('', 
 """SQL, as the index has it."""
 
 ANYBODY_WAITS = " OR ".join(
-    f"EXISTS (SELECT 1 FROM tom_nightshift_job WHERE state = 'waiting' AND hold = '{hold}')"
-    for hold in (Hold.LIMIT, Hold.RATE)
+    any_in_order(f"state = 'waiting' AND hold = '{hold}'", f"{hold}_key") for hold in (Hold.LIMIT, Hold.RATE)
 )
 
 _RELEASED = "rate_key > '' AND state = 'waiting' AND hold = ''"

@@ -32,6 +32,14 @@ def now_sql(vendor: str, plus: float = 0.0) -> str:
     return f"(clock_timestamp() + interval '{seconds:.3f} seconds')" if seconds else "clock_timestamp()"
 
 
+def once_sql(vendor: str) -> str:
+    """SQL for now, to compare a stored time with that an index is ordered by.
+
+    Asked for once a statement: PostgreSQL looks into no index for a value that may change from row to row.
+    """
+    return f"(SELECT {now_sql(vendor)})"
+
+
 def age_sql(vendor: str, column: str) -> str:
     """SQL for the age of a stored time in seconds."""
     if vendor == "sqlite":

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from tom_nightshift.ledger import ending
 from tom_nightshift.ledger.admission import ANYBODY_WAITS
 from tom_nightshift.ledger.holding import NOT_PAUSED, ready_or_held
-from tom_nightshift.ledger.session import Sql, marks, values
+from tom_nightshift.ledger.session import Sql, any_in_order, marks, values
 from tom_nightshift.states import Hold, State
 
 Token = tuple[int, int]
@@ -271,11 +271,11 @@ def note_late(sql: Sql, token: Token, words: str) -> None:
 
 def worth_claiming(sql: Sql, queues: Sequence[str]) -> Worth:
     """What a claim would find; takes no lock."""
+    ready = any_in_order(f"{READY} AND queue IN ({marks(queues)})", "priority, ord, id")
     ((until_due, is_ready, is_held),) = sql.rows(
         f"SELECT (SELECT {sql.age('min(run_at)')} FROM tom_nightshift_job "
         "WHERE state = 'waiting' AND hold = 'until'), "
-        f"EXISTS (SELECT 1 FROM tom_nightshift_job WHERE {READY} AND queue IN ({marks(queues)})), "
-        f"({ANYBODY_WAITS})",
+        f"{ready}, ({ANYBODY_WAITS})",
         queues,
     )
     return Worth(None if until_due is None else -float(until_due), bool(is_ready), bool(is_held))
@@ -322,7 +322,7 @@ def _is_there_any(sql: Sql, condition: str, params: Sequence[Any] = ()) -> bool:
 
 
 def _due(sql: Sql) -> str:
-    return f"state = 'waiting' AND hold = 'until' AND run_at <= {sql.now}"
+    return f"state = 'waiting' AND hold = 'until' AND run_at <= {sql.once}"
 
 
 def _parked(tasks: Sequence[str]) -> str:
@@ -330,7 +330,7 @@ def _parked(tasks: Sequence[str]) -> str:
 
 
 def _too_old(sql: Sql) -> str:
-    return f"state = 'waiting' AND expires_at <= {sql.now}"
+    return f"state = 'waiting' AND expires_at <= {sql.once}"
 
 
 def _start(sql: Sql) -> str:

@@ -59,6 +59,7 @@ class Sql:
         self.connection = connection
         self.vendor: str = connection.vendor
         self.now = clock.now_sql(self.vendor)
+        self.once = clock.once_sql(self.vendor)
         self.epoch = clock.epoch_sql(self.vendor)
         self.afterwards: list[Callable[[], object]] = []
         """To be done once the transaction is committed, and not if it never is."""
@@ -140,6 +141,16 @@ class OwnSql(Sql):
 def marks(values: Collection[Any]) -> str:
     """Placeholders for ``IN (…)``; of nothing, one that matches nothing."""
     return ", ".join(["%s"] * len(values)) or "NULL"
+
+
+def any_in_order(condition: str, order: str) -> str:
+    """SQL for whether there is such a job.
+
+    Parameters:
+        order: the columns of the index that holds these jobs alone. Of several indexes with the state for a
+            condition SQLite would go through any, were it not asked for this order.
+    """
+    return f"(SELECT 1 FROM tom_nightshift_job WHERE {condition} ORDER BY {order} LIMIT 1) IS NOT NULL"
 
 
 @lru_cache(maxsize=256)

@@ -16,7 +16,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 
-from tom_nightshift.states import FINAL, Hold, State
+from tom_nightshift.states import ENDED_BADLY, FINAL, Hold, State
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -25,6 +25,10 @@ class JobQuerySet(models.QuerySet["Job"]):
     def open(self) -> Self:
         """Jobs that are not final."""
         return self.filter(state__in=[State.WAITING, State.RUNNING])
+
+    def ended_badly(self) -> Self:
+        """Jobs that are final, and did not do what they were asked for."""
+        return self.filter(state__in=ENDED_BADLY)
 
     def ready(self) -> Self:
         """Jobs that a worker may claim now."""
@@ -47,10 +51,6 @@ class JobQuerySet(models.QuerySet["Job"]):
         """Without those that another job stands for: parts, further steps, and what a job asked for."""
         return self.filter(root=None)
 
-    def firsts_among(self, listed: Self) -> Self:
-        """The same, but with those whose first job is not among these."""
-        return self.filter(Q(root=None) | ~Exists(listed.filter(pk=OuterRef("root"))))
-
     def with_company(self) -> Self:
         """With the place of each in its whole, and ``has_asked``: whether it asked for other jobs."""
         asked = Job.objects.filter(root=Coalesce(OuterRef("root"), OuterRef("pk")), parent=OuterRef("pk"))
@@ -59,6 +59,14 @@ class JobQuerySet(models.QuerySet["Job"]):
     def newest_first(self) -> Self:
         """Newest first."""
         return self.order_by("-id")
+
+    def newest_of(self, column: str, value: Any) -> Self:
+        """Newest first, of one owner or target.
+
+        By the index that begins with that column: were this an equation, PostgreSQL would, for whom many are,
+        rather go back through all jobs, and pass over any number of others'.
+        """
+        return self.filter(**{f"{column}__gte": value, f"{column}__lte": value}).order_by(column, "-id")
 
 
 class Job(models.Model):
@@ -199,9 +207,24 @@ class Job(models.Model):
             ),
             models.Index(fields=["owner", "-id"], name="nightshift_owner"),
             models.Index(
-                fields=["owner"],
+                fields=["owner", "-id"],
+                name="nightshift_owner_open",
+                condition=Q(state__in=[State.WAITING.value, State.RUNNING.value]),
+            ),
+            models.Index(
+                fields=["-id"],
                 name="nightshift_open",
                 condition=Q(state__in=[State.WAITING.value, State.RUNNING.value]),
+            ),
+            models.Index(
+                fields=["owner", "-id"],
+                name="nightshift_owner_badly",
+                condition=Q(state__in=[state.value for state in ENDED_BADLY]),
+            ),
+            models.Index(
+                fields=["-id"],
+                name="nightshift_badly",
+                condition=Q(state__in=[state.value for state in ENDED_BADLY]),
             ),
             models.Index(
                 fields=["target_id", "-id"], name="nightshift_target", condition=Q(target_id__isnull=False)
@@ -210,6 +233,7 @@ class Job(models.Model):
             models.Index(  # My jobs, which names the first of those that belong together
                 fields=["owner", "-id"], name="nightshift_owner_first", condition=Q(root__isnull=True)
             ),
+            models.Index(fields=["-id"], name="nightshift_first", condition=Q(root__isnull=True)),
             models.Index(fields=["root", "id"], name="nightshift_root", condition=Q(root__isnull=False)),
             models.Index(
                 fields=["finished_at"], name="nightshift_finished", condition=Q(finished_at__isnull=False)

@@ -39,16 +39,19 @@ class JobRow:
     whole: Line | None
 
 
-def rows(jobs: Iterable[Job], user: Any, *, subjects: bool = True, owners: bool = True) -> list[JobRow]:
+def rows(
+    jobs: Iterable[Job], user: Any, *, subjects: bool = True, owners: bool = True, apart: bool = False
+) -> list[JobRow]:
     """The rows of a list.
 
     Parameters:
         subjects: whether to say what each job is about; a target's own page knows.
         owners: whether to say who asked; on *My jobs* it is always the reader.
+        apart: whether each job of several that belong together is listed; else the first stands for all.
     """
     links: dict[tuple[Any, ...], Link | None] = {}
     jobs = list(jobs)
-    together = wholes.lines(jobs)
+    together = wholes.lines(jobs, apart=apart)
     waiting = next((job for job in jobs if _needs_worker(job)), None)
     idle = waiting is not None and lacks_worker(waiting)  # asked once: it is the same for all that wait
     return [

@@ -19,14 +19,12 @@ from tom_nightshift.ledger.enqueue import title_of
 from tom_nightshift.ledger.session import Sql, jobs_alias
 from tom_nightshift.ledger.wholes import Count
 from tom_nightshift.models import Job, Place
-from tom_nightshift.states import State
+from tom_nightshift.states import ENDED_BADLY, State
 from tom_nightshift.web import access, words
 from tom_nightshift.web.words import Badge
 
 SHOWN = 40
 """Parts on a job's page; the rest is a page further."""
-
-ENDED_BADLY = (State.FAILED, State.LOST, State.STOPPED, State.EXPIRED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +33,12 @@ class Line:
 
     words: str
     percent: int
+    good: int
+    """Percent of it that are done; the rest of what is over failed or was stopped."""
+
+    bad: int
+    """Percent of it that failed."""
+
     badge: Badge
     is_running: bool
     title: str
@@ -122,12 +126,16 @@ def asked_for(job: Job, user: Any) -> list[Member]:
     ]
 
 
-def lines(jobs: Iterable[Job]) -> Mapping[int, Line]:
-    """For a list: the line of each job that belongs to a whole."""
+def lines(jobs: Iterable[Job], *, apart: bool = False) -> Mapping[int, Line]:
+    """For a list: the line of each job that belongs to a whole.
+
+    Parameters:
+        apart: whether the first of a whole, too, is a job like the others there, and does not stand for all.
+    """
     places = {place.job_id: place for place in Place.objects.filter(job__in=[job.pk for job in jobs])}
     counts = wholes.counts(_sql(), sorted({place.whole for place in places.values()}))
     return {
-        job_id: _line(counts[place.whole], "" if place.whole == job_id else _place(place))
+        job_id: _line(counts[place.whole], _place(place) if apart or place.whole != job_id else "")
         for job_id, place in places.items()
         if place.whole in counts
     }
@@ -193,13 +201,19 @@ def _line(count: Count, place: str) -> Line:
     over = min(count.total, count.done + (count.failed + count.stopped if count.parts else 0))
     return Line(
         words=", ".join(said),
-        percent=int(100 * over / count.total) if count.total else 0,
+        percent=_percent(over, count),
+        good=_percent(count.done, count),
+        bad=_percent(count.done + count.failed, count) - _percent(count.done, count),
         badge=words.badge_of(_state(count)),
         is_running=count.running > 0,
         title=count.title,
         more=f", and {count.total - 1} {'more' if count.parts else 'more steps'}" if count.total > 1 else "",
         place=place,
     )
+
+
+def _percent(number: int, count: Count) -> int:
+    return int(100 * number / count.total) if count.total else 0
 
 
 def _state(count: Count) -> State:

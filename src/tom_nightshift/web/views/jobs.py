@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse
 
 from tom_nightshift.models import Job, JobQuerySet
-from tom_nightshift.states import State
+from tom_nightshift.states import ENDED_BADLY, State
 from tom_nightshift.web import access, pages
 from tom_nightshift.web.guards import guarded, people_only
 from tom_nightshift.web.jobrows import pace, rows
+from tom_nightshift.web.lists import Found, newest
 from tom_nightshift.web.live import Live, Part, answer, stop
 
 PER_PAGE = 25
@@ -44,6 +45,8 @@ class Wanted:
     whose: str = ""
     target: int | None = None
     whole: int | None = None
+    before: int | None = None
+    """Only jobs older than this one."""
 
     @classmethod
     def read(cls, request: HttpRequest) -> Wanted:
@@ -54,15 +57,26 @@ class Wanted:
             whose="all" if request.GET.get("whose") == "all" else "",
             target=_number(request.GET.get("target", "")),
             whole=_number(request.GET.get("whole", "")),
+            before=_number(request.GET.get("before", "")),
         )
 
     @property
     def is_mine(self) -> bool:
         """Whether only the reader's own are asked for."""
-        return self.target is None and self.whole is None and not self.whose
+        return self.is_of_all_targets and not self.whose
+
+    @property
+    def is_of_each(self) -> bool:
+        """Whether each job is asked for; else the first stands for all that belong to it."""
+        return bool(self.show) or self.whole is not None
+
+    @property
+    def is_of_all_targets(self) -> bool:
+        """Whether jobs of any kind are asked for, about anything."""
+        return self.target is None and self.whole is None
 
     def query(self, **changed: Any) -> str:
-        """The query part of an address for this, or for this with something changed."""
+        """The query part of an address for the first page of this, or of this with something changed."""
         values = {"show": self.show, "whose": self.whose, "target": self.target, "whole": self.whole}
         return urlencode({key: value for key, value in (values | changed).items() if value})
 
@@ -84,43 +98,60 @@ def jobs(request: HttpRequest) -> HttpResponse:
 @people_only
 def _list(request: HttpRequest) -> HttpResponse:
     wanted = Wanted.read(request)
-    found = Paginator(_find(request.user, wanted), PER_PAGE).get_page(request.GET.get("page"))
-    on_page = list(found)
-    listed = rows(on_page, request.user, owners=not wanted.is_mine)
-    shown = Live([Part("list", listed)], pace(on_page, listed))
+    found = _find(request.user, wanted)
+    listed = rows(found.jobs, request.user, owners=not wanted.is_mine, apart=wanted.is_of_each)
+    shown = Live([Part("list", listed)], pace(found.jobs, listed))
     context = {
         "live": shown,
         "poll_url": request.path,
-        "poll_query": wanted.query(page=found.number),
-        "empty": _empty(wanted),
+        "poll_query": wanted.query(before=wanted.before),
+        "empty": _empty(wanted, found),
     }
     if "seen" in request.GET:
         return answer(request, "partials/list.html", shown, lambda: context)
     return pages.page(request, "jobs.html", context | _around(request, wanted, found))
 
 
-def _find(user: Any, wanted: Wanted) -> JobQuerySet:
-    found: JobQuerySet = Job.objects.owned_by(user) if wanted.is_mine else access.visible_jobs(user)
-    if wanted.target is not None:
-        found = found.on_target(wanted.target)
-    if wanted.whole is not None:
-        found = found.filter(place__whole=wanted.whole)
+def _find(user: Any, wanted: Wanted) -> Found:
+    candidates, among = _within(user, wanted)
+    firsts = not wanted.is_of_each
+    if firsts and among is None and wanted.is_of_all_targets:  # an index has them
+        candidates, firsts = candidates.firsts(), False
     if wanted.show:
-        found = found.filter(state__in=SHOWS[wanted.show][1])
-    elif wanted.whole is None:
-        found = found.firsts() if wanted.is_mine else found.firsts_among(found)
-    return found.select_related("owner").defer("message", "saved", "stages").newest_first()
+        states = SHOWS[wanted.show][1]
+        candidates = _narrowed(candidates, states) if wanted.is_of_all_targets else candidates
+        among = (Job.objects.all() if among is None else among).filter(state__in=states)
+    return newest(candidates, PER_PAGE, before=wanted.before, among=among, firsts=firsts)
 
 
-def _around(request: HttpRequest, wanted: Wanted, found: Page[Job]) -> dict[str, Any]:
+def _within(user: Any, wanted: Wanted) -> tuple[JobQuerySet, JobQuerySet | None]:
+    """The jobs that an index has, and which of them are to be seen; None: all."""
+    if wanted.is_mine:
+        return Job.objects.newest_of("owner_id", user.pk), None
+    among = None if access.sees_all(user) else access.visible_jobs(user)
+    found = Job.objects.newest_first()
+    if wanted.whole is not None:
+        return found.filter(place__whole=wanted.whole), among
+    return found if wanted.target is None else Job.objects.newest_of("target_id", wanted.target), among
+
+
+def _narrowed(candidates: JobQuerySet, states: Collection[State]) -> JobQuerySet:
+    """Where the states are those of few jobs, an index has these alone."""
+    if State.WAITING in states:
+        return candidates.open()
+    return candidates.ended_badly() if set(states) <= set(ENDED_BADLY) else candidates
+
+
+def _around(request: HttpRequest, wanted: Wanted, found: Found) -> dict[str, Any]:
     return {
         "title": _title(wanted),
         "target_id": wanted.target,
         "choices": [Choice(SHOWS[show][0], wanted.query(show=show), show == wanted.show) for show in SHOWS],
-        "others": None if wanted.target is not None or wanted.whole is not None else _others(wanted),
-        "page": found,
-        "newer": wanted.query(page=found.previous_page_number()) if found.has_previous() else "",
-        "older": wanted.query(page=found.next_page_number()) if found.has_next() else "",
+        "others": _others(wanted) if wanted.is_of_all_targets else None,
+        "is_first": wanted.before is None,
+        "newest": wanted.query(),
+        "older": wanted.query(before=found.older) if found.older is not None else "",
+        "is_partial": found.is_partial,
     }
 
 
@@ -138,7 +169,11 @@ def _others(wanted: Wanted) -> Choice:
     return Choice("Also those of others that I may see", wanted.query(whose="all"), chosen=False)
 
 
-def _empty(wanted: Wanted) -> str:
+def _empty(wanted: Wanted, found: Found) -> str:
+    if found.is_partial:
+        return "None among the jobs that were looked at so far."
+    if wanted.before is not None:
+        return "There is nothing older."
     if wanted.show:
         return "No job of this kind."
     if wanted.target is not None:

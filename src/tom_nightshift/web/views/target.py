@@ -16,6 +16,7 @@ from tom_nightshift.models import Job
 from tom_nightshift.web import access, pages
 from tom_nightshift.web.guards import guarded, people_only
 from tom_nightshift.web.jobrows import pace, rows
+from tom_nightshift.web.lists import newest
 from tom_nightshift.web.live import Live, Part, answer, stop
 from tom_nightshift.web.offers import Choice, Offer, find_offer, offers
 
@@ -71,15 +72,13 @@ def take_up(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
 
 
 def _list(request: HttpRequest, pk: int) -> dict[str, Any]:
-    on_target = access.visible_jobs(request.user).on_target(pk)
-    found = on_target.firsts_among(on_target).select_related("owner").newest_first()
-    newest: list[Job] = list(found.defer("message", "saved", "stages")[: NEWEST + 1])
-    shown = newest[:NEWEST]
-    listed = rows(shown, request.user, subjects=False)
+    visible = access.visible_jobs(request.user)
+    found = newest(Job.objects.newest_of("target_id", pk), NEWEST, among=visible, firsts=True)
+    listed = rows(found.jobs, request.user, subjects=False)
     return {
-        "live": Live([Part("list", listed)], pace(shown, listed)),
+        "live": Live([Part("list", listed)], pace(found.jobs, listed)),
         "poll_url": reverse("nightshift:target", args=[pk]),
-        "more": len(newest) > NEWEST,
+        "more": found.older is not None,
         "empty": "Nothing has been done for this target in the background yet.",
     }
 
