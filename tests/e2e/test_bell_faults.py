@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
 import pytest
+from django.db import connection
 
 from tests import databases
 from tests.support.waiting import wait_until
@@ -83,11 +85,30 @@ def stopped(worker):
     """Meanwhile the worker's process takes nothing out of its socket."""
     (child,) = worker.children()
     wait_until(lambda: not Job.objects.open().exists())
-    os.kill(child, signal.SIGSTOP)
+    wait_until(lambda: stops_while_it_writes_nothing(child))
     try:
         yield
     finally:
         os.kill(child, signal.SIGCONT)
+
+
+def stops_while_it_writes_nothing(process):
+    """Stop it; if it has SQLite's lock in its hand just then, nobody could write, and it goes on."""
+    os.kill(process, signal.SIGSTOP)
+    if connection.vendor != "sqlite" or can_write(connection.settings_dict["NAME"]):
+        return True
+    os.kill(process, signal.SIGCONT)
+    return False
+
+
+def can_write(database):
+    with closing(sqlite3.connect(database, timeout=0)) as other:
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        other.rollback()
+        return True
 
 
 def all_succeeded(count):

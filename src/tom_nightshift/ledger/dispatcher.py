@@ -24,6 +24,7 @@ from tom_nightshift.ledger.outcomes import Outcome
 from tom_nightshift.ledger.presence import Presence
 from tom_nightshift.ledger.reporter import Reporter
 from tom_nightshift.ledger.session import AWAY, UNREACHABLE, Sql
+from tom_nightshift.ledger.turns import Turns
 from tom_nightshift.states import State
 
 WAIT_FOR_COMMIT = 0.05
@@ -76,6 +77,7 @@ class Dispatcher(threading.Thread):
 
         self._handed_over = HandOver(self._settle)
         self._lookout = Lookout()
+        self._turns = Turns()
         self._claim_was_full = False
         self._claiming = True
         self._has_said_leaving = False
@@ -160,6 +162,7 @@ class Dispatcher(threading.Thread):
                 self._wait()
         self._safely(self._sign_off)
         self.connection.close()
+        self._turns.close()
         self.bell.close()
 
     def _is_done(self) -> bool:
@@ -212,7 +215,7 @@ class Dispatcher(threading.Thread):
         """Outcomes of finished attempts, then the claim of the next. Whether anything was done."""
         had_any = bool(handed)
         try:
-            with self.connection.transaction() as sql:
+            with self._turns.mine(), self.connection.transaction() as sql:
                 accepted = write_together(sql, handed)
                 claimed = self._claim(sql, free)
         except UNREACHABLE:
