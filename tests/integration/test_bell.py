@@ -12,7 +12,7 @@ from django.db import transaction
 
 from tests.support.waiting import wait_until
 from tom_nightshift.ledger import bell as module
-from tom_nightshift.ledger import notices
+from tom_nightshift.ledger import notices, rundir
 from tom_nightshift.ledger.bell import Bell, ring
 from tom_nightshift.states import State
 
@@ -178,7 +178,7 @@ class TestFaults:
         def fail():
             raise PermissionError("not yours")
 
-        monkeypatch.setattr(module, "run_dir" if broken == "the folder" else "ring", fail)
+        monkeypatch.setattr(*((rundir, "run_dir") if broken == "the folder" else (module, "ring")), fail)
         monkeypatch.setattr(notices, "send", lambda: None)
         with running(broker):
             wait_until(broker.dispatcher.idle.is_set)

@@ -19,8 +19,7 @@ from typing import Any
 
 from django.db import connections, transaction
 
-from tom_nightshift.ledger import notices
-from tom_nightshift.ledger.rundir import run_dir
+from tom_nightshift.ledger import notices, rundir
 from tom_nightshift.ledger.session import jobs_alias
 
 SUFFIX = ".bell"
@@ -36,9 +35,9 @@ def ring_on_commit() -> None:
 
 
 def ring() -> None:
-    """Wake every worker of this host that listens."""
+    """Wake every worker of this host that listens, whosever the folder is: a ring tells nothing."""
     with contextlib.suppress(OSError):
-        folder = str(run_dir())
+        folder = rundir.place()
         for name in os.listdir(folder):
             if name.endswith(SUFFIX):
                 _ring_one(_hand(), f"{folder}/{name}")
@@ -94,7 +93,7 @@ class Bell:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
             listener.setblocking(False)
-            self._path = str(run_dir() / f"{os.getpid()}-{uuid.uuid4().hex[:8]}{SUFFIX}")
+            self._path = str(rundir.run_dir() / f"{os.getpid()}-{uuid.uuid4().hex[:8]}{SUFFIX}")
             listener.bind(self._path)
         except OSError:
             listener.close()

@@ -18,7 +18,12 @@ from tom_nightshift.ledger.session import jobs_alias
 
 def folder() -> Path:
     """Where it is, or will be."""
-    return Path(get_settings().run_dir or _default())
+    return Path(place())
+
+
+def place() -> str:
+    """Where it is, or will be, for who is in a hurry: nothing is looked at."""
+    return str(get_settings().run_dir or _default())
 
 
 def run_dir() -> Path:
@@ -27,22 +32,22 @@ def run_dir() -> Path:
     Raises:
         OSError: it cannot be made, or it belongs to somebody else.
     """
-    place = folder()
+    there = folder()
     try:
-        found = place.stat()
+        found = there.stat()
     except FileNotFoundError:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = place.stat()
+        there.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = there.stat()
     if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise PermissionError(
-            f"{place} can be written by others: remove it, or name another in NIGHTSHIFT['RUN_DIR']."
+            f"{there} can be written by others: remove it, or name another in NIGHTSHIFT['RUN_DIR']."
         )
-    return place
+    return there
 
 
-def _default() -> Path:
+def _default() -> str:
     # The user is part of the name: another user's folder of the same name must not stand in the way.
-    return Path(tempfile.gettempdir()) / f"nightshift-{os.geteuid()}-{_database_name()}"
+    return f"{tempfile.gettempdir()}/nightshift-{os.geteuid()}-{_database_name()}"
 
 
 def _database_name() -> str:
