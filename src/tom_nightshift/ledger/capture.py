@@ -6,9 +6,11 @@ import io
 import logging
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TextIO
 
 from tom_nightshift.ledger.attempt import current
@@ -96,8 +98,12 @@ def listening() -> Iterator[None]:
 
 def clock(seconds: float | None = None) -> str:
     """The time of day in UTC, as the log shows it."""
-    moment = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
-    return f"{moment:%H:%M:%S}"
+    return _clock(int(time.time() if seconds is None else seconds))
+
+
+@lru_cache(maxsize=8)
+def _clock(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S}"
 
 
 def _listen(root: logging.Logger) -> None:

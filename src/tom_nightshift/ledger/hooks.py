@@ -29,6 +29,10 @@ class JobMessage(MessageProxy):
 
     def __init__(self, message: Message[Any], attempt: Attempt) -> None:
         super().__init__(message)
+        # All that reads a message reads these; asked through the proxy each costs several times as much.
+        self.queue_name, self.actor_name = message.queue_name, message.actor_name
+        self.args, self.kwargs, self.options = message.args, message.kwargs, message.options
+        self.message_id, self.message_timestamp = message.message_id, message.message_timestamp
         self.attempt = attempt
         attempt.message_id = message.message_id
         attempt.message = self
