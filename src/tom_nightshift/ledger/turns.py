@@ -19,7 +19,8 @@ from django.db import connections
 from tom_nightshift.ledger.rundir import run_dir
 from tom_nightshift.ledger.session import jobs_alias
 
-NAME = "turns.lock"
+NAME = "turns"
+"""In the run directory; ``.lock`` is what the locks of workers are called."""
 
 PATIENCE = 0.05
 """Seconds. A process that stands still keeps the others waiting so long, and no longer."""
