@@ -82,3 +82,17 @@ def test_a_connection_that_broke_is_replaced_for_the_next_task(broker):
     with running(broker, threads=1):
         assert ended(breaks.send()).state == State.SUCCEEDED
         assert ended(after.send()).state == State.SUCCEEDED
+
+
+def test_what_one_task_asked_is_in_nobodys_memory_when_the_next_begins(broker, settings):
+    settings.DEBUG = True  # Django keeps every statement, then
+
+    def task():
+        kept = len(connections["default"].queries_log)
+        User.objects.exists()
+        assert len(connections["default"].queries_log) > kept
+        return kept
+
+    asks = actor(task, broker=broker)
+    with running(broker, threads=1):
+        assert [ended(asks.send()).result["value"] for _ in range(2)] == [0, 0]

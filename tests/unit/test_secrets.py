@@ -6,11 +6,14 @@ import json
 import time
 from urllib.parse import quote, quote_plus
 
+import dramatiq
 import pytest
+from dramatiq.brokers.stub import StubBroker
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tom_nightshift.ledger.secrets import MASK, NONE, SHORTEST, is_secret, of_arguments
+from tom_nightshift.ledger.arguments import arguments_by_name
+from tom_nightshift.ledger.secrets import MASK, NONE, SHORTEST, Secrets, is_secret, of_arguments
 
 secret_values = st.text(min_size=SHORTEST, max_size=40).filter(lambda text: MASK[:1] not in text)
 
@@ -127,3 +130,17 @@ def test_long_lines_are_read_once():
     for line in ("x" * 300_000, "token" * 60_000, "token=" + "x" * 300_000, "://" + "a:" * 150_000):
         NONE.mask(line)
     assert time.thread_time() - began < 10
+
+
+def test_a_known_secret_is_masked_where_it_is_a_name_too():
+    assert Secrets(["hunter22"]).mask_all({"hunter22": {"hunter22": 1}}) == {MASK: {MASK: 1}}
+
+
+@pytest.mark.parametrize(
+    "given", [("M13", "https://ann:hunter22@host/"), ("M13", "a", "b", "https://ann:hunter22@host/")]
+)
+def test_an_address_among_arguments_that_have_no_name_of_their_own(given):
+    broker = StubBroker()
+    task = dramatiq.actor(actor_name="task", broker=broker)(lambda target, *more: None)
+    secrets = of_arguments(arguments_by_name(broker, task.message(*given)))
+    assert secrets.mask("it said hunter22") == f"it said {MASK}"
