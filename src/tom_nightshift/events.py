@@ -143,9 +143,9 @@ def backoff_failed(task: str, error: BaseException) -> None:
     logger.error("%s: its backoff function failed: %s", task, first_line(error), exc_info=error)
 
 
-def hook_failed(hook: str, error: BaseException) -> None:
-    """A middleware failed where an outcome was on its way to its row; the outcome is written all the same."""
-    logger.error("a middleware failed in %s: %s", hook, first_line(error), exc_info=error)
+def hook_failed(hook: str, middleware: object, error: BaseException) -> None:
+    """A middleware failed; the job goes on all the same."""
+    logger.error("%s failed in %s: %s", type(middleware).__name__, hook, first_line(error), exc_info=error)
 
 
 def thread_replaced(count: int) -> None:

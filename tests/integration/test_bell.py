@@ -183,3 +183,42 @@ class TestFaults:
         with running(broker):
             wait_until(broker.dispatcher.idle.is_set)
             assert ended(task.send()).state == State.SUCCEEDED
+
+
+def age(folder):
+    """As if nothing had been hung or taken down for long."""
+    os.utime(folder, ns=(0, time.time_ns() - 10 * module.CLOCK_OF_FOLDERS))
+
+
+def test_a_bell_that_is_hung_later_is_rung_and_a_folder_that_stays_is_read_once(
+    bell, run_folder, monkeypatch
+):
+    read = []
+    listdir = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda folder: read.append(folder) or listdir(folder))
+    age(run_folder)
+    ring()
+    ring()
+    assert len(read) == 1
+    late = module.Bell()
+    late.hang()
+    try:
+        ring()
+        assert late.wait(20)
+    finally:
+        late.close()
+
+
+def test_a_folder_that_has_just_changed_is_read_again_since_the_next_change_may_bear_the_same_time(
+    bell, run_folder
+):
+    ring()
+    just_changed = os.stat(run_folder).st_mtime_ns
+    late = module.Bell()
+    late.hang()
+    os.utime(run_folder, ns=(0, just_changed))
+    try:
+        ring()
+        assert late.wait(20)
+    finally:
+        late.close()

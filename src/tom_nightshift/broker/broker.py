@@ -18,6 +18,7 @@ from dramatiq.middleware import MiddlewareError, Retries
 from tom_nightshift import events
 from tom_nightshift.broker.consumer import MailboxConsumer
 from tom_nightshift.broker.inline import InlineSavepoint, run_here
+from tom_nightshift.broker.signals import Listeners
 from tom_nightshift.ledger import enqueue, eventloop, following, options, pruning
 from tom_nightshift.ledger.dispatcher import Dispatcher
 from tom_nightshift.ledger.reporter import Reporter
@@ -38,6 +39,7 @@ class DatabaseBroker(Broker):
     def __init__(
         self, middleware: list[Middleware] | None = None, *, runs_here: Callable[[], bool] = lambda: False
     ) -> None:
+        self._listeners = Listeners()
         super().__init__(middleware=[_WorkerBoot(), *(middleware or []), InlineSavepoint()])
         self.runs_here = runs_here
         self.dispatcher: Dispatcher | None = None
@@ -48,13 +50,24 @@ class DatabaseBroker(Broker):
         return any(isinstance(middleware, Retries) for middleware in self.middleware)
 
     def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
-        """Call a hook of all middleware. What one raises must not keep an outcome from its row."""
-        try:
-            super().emit_before(signal, *args, **kwargs)
-        except MiddlewareError as error:
-            if signal not in ("ack", "nack"):
-                raise
-            events.hook_failed(f"before_{signal}", error)
+        """Call a hook of all middleware that have it. What one raises is logged, but for a
+        ``MiddlewareError``; that one, too, where it would keep an outcome from its row.
+        """
+        for middleware in self._listeners.that_hear(f"before_{signal}", self.middleware):
+            try:
+                getattr(middleware, f"before_{signal}")(self, *args, **kwargs)
+            except Exception as error:
+                if isinstance(error, MiddlewareError) and signal not in ("ack", "nack"):
+                    raise
+                events.hook_failed(f"before_{signal}", middleware, error)
+
+    def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        """Call a hook of all middleware that have it, innermost first. What one raises is logged."""
+        for middleware in reversed(self._listeners.that_hear(f"after_{signal}", self.middleware)):
+            try:
+                getattr(middleware, f"after_{signal}")(self, *args, **kwargs)
+            except Exception as error:  # noqa: BLE001 - a middleware may raise anything
+                events.hook_failed(f"after_{signal}", middleware, error)
 
     def declare_actor(self, actor: Actor[Any, Any]) -> None:
         """Declare a task.

@@ -13,6 +13,7 @@ import os
 import select
 import socket
 import threading
+import time
 import uuid
 from functools import cache
 from typing import Any
@@ -23,6 +24,9 @@ from tom_nightshift.ledger import notices, rundir
 from tom_nightshift.ledger.session import jobs_alias
 
 SUFFIX = ".bell"
+
+CLOCK_OF_FOLDERS = 100_000_000
+"""Nanoseconds within which two changes of a folder may bear the same time."""
 
 
 def ring_on_commit() -> None:
@@ -37,10 +41,33 @@ def ring_on_commit() -> None:
 def ring() -> None:
     """Wake every worker of this host that listens, whosever the folder is: a ring tells nothing."""
     with contextlib.suppress(OSError):
-        folder = rundir.place()
-        for name in os.listdir(folder):
-            if name.endswith(SUFFIX):
-                _ring_one(_hand(), f"{folder}/{name}")
+        for path in _bells.of(rundir.place()):
+            _ring_one(_hand(), path)
+
+
+class _Bells:
+    """The sockets in a folder, which is read again only when it has changed."""
+
+    def __init__(self) -> None:
+        self._known: tuple[str, int, list[str]] = ("", 0, [])
+
+    def of(self, folder: str) -> list[str]:
+        """Their paths.
+
+        Raises:
+            OSError: there is no such folder.
+        """
+        changed = os.stat(folder).st_mtime_ns
+        known_folder, known_change, paths = self._known
+        if (folder, changed) != (known_folder, known_change):
+            read_at = time.time_ns()
+            paths = [f"{folder}/{name}" for name in os.listdir(folder) if name.endswith(SUFFIX)]
+            if changed < read_at - CLOCK_OF_FOLDERS:  # or another change may yet get the same time
+                self._known = folder, changed, paths
+        return paths
+
+
+_bells = _Bells()
 
 
 @cache

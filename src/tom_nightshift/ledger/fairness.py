@@ -23,12 +23,11 @@ _BEFORE_THE_FIRST_THAT_IS_READY = (
 """While nothing runs, time stands there."""
 
 
-def next_ord(sql: Sql, owner_id: Any, priority: int, before: int = 0) -> tuple[str, list[Any]]:
+def next_ord(sql: Sql, owner_id: Any, priority: int) -> tuple[str, list[Any]]:
     """SQL for the number of a new job, and its parameters: three looks into indexes, however many wait.
 
     Parameters:
         owner_id: the key of its owner, or None.
-        before: so many of the same lane come before it in the same statement, which sees none of them.
     """
     lane, whose = ("owner_id IS NULL", []) if owner_id is None else ("owner_id = %s", [owner_id])
     last_of_lane = (
@@ -38,6 +37,6 @@ def next_ord(sql: Sql, owner_id: Any, priority: int, before: int = 0) -> tuple[s
     looks = (_OF_THOSE_THAT_RUN, _BEFORE_THE_FIRST_THAT_IS_READY, last_of_lane)
     latest = "max" if sql.vendor == "sqlite" else "greatest"
     return (
-        f"{1 + before} + {latest}({', '.join(f'coalesce(({look}), 0)' for look in looks)})",
+        f"1 + {latest}({', '.join(f'coalesce(({look}), 0)' for look in looks)})",
         [priority, priority, *whose, priority],
     )

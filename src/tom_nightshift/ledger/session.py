@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from django.apps import apps
 from django.db import (
@@ -38,6 +38,8 @@ UNREACHABLE = (OperationalError, InterfaceError, ProgrammingError)
 
 LOCK_TIMEOUT = 0.5
 """Seconds that a connection without patience waits for a row that another transaction holds (PostgreSQL)."""
+
+Found = TypeVar("Found")
 
 BEGIN = {"sqlite": "BEGIN IMMEDIATE"}
 
@@ -74,15 +76,24 @@ class Sql:
 
     def rows(self, statement: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run a statement that returns rows."""
-        with self.connection.cursor() as cursor:
-            cursor.execute(statement, list(params))
-            return list(cursor.fetchall())
+        return self._run(statement, params, _rows)
 
     def run(self, statement: str, params: Sequence[Any] = ()) -> int:
         """Run a statement; the number of rows it changed."""
+        return self._run(statement, params, _count)
+
+    def new_id(self, statement: str, params: Sequence[Any] = ()) -> int | None:
+        """Insert one row; its id, or None if it was not inserted."""
+        if self.vendor == "sqlite":
+            # With RETURNING it keeps a copy of every page that it changes, to be able to take that back.
+            return self._run(statement, params, _last_id)
+        rows = self.rows(f"{statement} RETURNING id", params)
+        return int(rows[0][0]) if rows else None
+
+    def _run(self, statement: str, params: Sequence[Any], found: Callable[[Any], Found]) -> Found:
         with self.connection.cursor() as cursor:
             cursor.execute(statement, list(params))
-            return int(cursor.rowcount)
+            return found(cursor)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -124,18 +135,26 @@ class OwnSql(Sql):
         super().__init__(connection)
         self._execute = execute
 
-    def rows(self, statement: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def _run(self, statement: str, params: Sequence[Any], found: Callable[[Any], Found]) -> Found:
         with self.connection.wrap_database_errors:
-            return list(self._execute(statement, params).fetchall())
-
-    def run(self, statement: str, params: Sequence[Any] = ()) -> int:
-        with self.connection.wrap_database_errors:
-            return int(self._execute(statement, params).rowcount)
+            return found(self._execute(statement, params))
 
     def frame(self, statement: str) -> None:
         """Begin or end a transaction."""
         with self.connection.wrap_database_errors:
             self._execute(statement, None)
+
+
+def _rows(cursor: Any) -> list[tuple[Any, ...]]:
+    return list(cursor.fetchall())
+
+
+def _count(cursor: Any) -> int:
+    return int(cursor.rowcount)
+
+
+def _last_id(cursor: Any) -> int | None:
+    return int(cursor.lastrowid) if cursor.rowcount else None
 
 
 def marks(values: Collection[Any]) -> str:
