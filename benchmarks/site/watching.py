@@ -10,6 +10,11 @@ from django.db.backends.signals import connection_created
 
 from benchmarks.agreed import COUNTER
 
+try:
+    import psycopg
+except ImportError:  # a site on SQLite needs none
+    psycopg = None  # type: ignore[assignment]
+
 NOT_COUNTED = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA DATA_VERSION")
 """The frame of a transaction, and what reads one number from shared memory."""
 
@@ -22,11 +27,10 @@ def watch(note: Note) -> None:
     def begin(sender: Any, connection: Any, **_: Any) -> None:
         if connection.vendor == "sqlite":
             connection.connection.set_trace_callback(lambda statement: _count(statement, note))
-        else:
-            opened = connection.connection
-            opened.cursor_factory = _counting(opened.cursor_factory, note)
 
     connection_created.connect(begin, weak=False)
+    if psycopg is not None:
+        _count_all_of(psycopg.Cursor, note)
 
 
 def watch_as_told() -> None:
@@ -36,19 +40,18 @@ def watch_as_told() -> None:
         watch(lambda statement: os.write(file, b"."))
 
 
-def _counting(factory: Any, note: Note) -> Any:
-    """A kind of psycopg's cursor that notes what it executes."""
+def _count_all_of(kind: Any, note: Note) -> None:
+    """All cursors of this kind note what they execute: Nightshift's own are not of the connection's kind."""
+    for name in ("execute", "executemany"):
+        setattr(kind, name, _noting(getattr(kind, name), note))
 
-    class Counting(factory):  # type: ignore[misc]
-        def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-            _count(str(query), note)
-            return super().execute(query, *args, **kwargs)
 
-        def executemany(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-            _count(str(query), note)
-            return super().executemany(query, *args, **kwargs)
+def _noting(execute: Any, note: Note) -> Any:
+    def noted(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
+        _count(str(query), note)
+        return execute(self, query, *args, **kwargs)
 
-    return Counting
+    return noted
 
 
 def _count(statement: str, note: Note) -> None:

@@ -193,9 +193,13 @@ def age(folder):
 def test_a_bell_that_is_hung_later_is_rung_and_a_folder_that_stays_is_read_once(
     bell, run_folder, monkeypatch
 ):
-    read = []
-    listdir = os.listdir
-    monkeypatch.setattr(os, "listdir", lambda folder: read.append(folder) or listdir(folder))
+    read, listdir = [], os.listdir
+
+    def counted(folder):
+        read.append(folder)
+        return listdir(folder)
+
+    monkeypatch.setattr(os, "listdir", counted)
     age(run_folder)
     ring()
     ring()

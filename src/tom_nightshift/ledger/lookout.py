@@ -19,6 +19,9 @@ POLL = 1.0
 GLANCE = 0.25
 """Seconds between two questions whether anything was written (SQLite)."""
 
+UNCHANGED = 5.0
+"""Seconds between looks while nothing was (SQLite)."""
+
 BUSY = 0.05
 """Seconds between looks for jobs that are due, while others keep the dispatcher busy."""
 
@@ -83,4 +86,4 @@ class Lookout:
         self._poll = GLANCE
         before, self._version = self._version, int(sql.rows("PRAGMA data_version")[0][0])
         is_same = before == self._version and not (self.ready or self.any_due)
-        return is_same and time.monotonic() < min(self._due_at, self._looked_at + POLL)
+        return is_same and time.monotonic() < min(self._due_at, self._looked_at + UNCHANGED)

@@ -281,6 +281,11 @@ def worth_claiming(sql: Sql, queues: Sequence[str]) -> Worth:
     return Worth(None if until_due is None else -float(until_due), bool(is_ready), bool(is_held))
 
 
+def anything_open(sql: Sql) -> bool:
+    """Whether any job waits or runs; takes no lock."""
+    return _is_there_any(sql, "state IN ('waiting', 'running')")
+
+
 def anything_due(sql: Sql) -> bool:
     """Whether ``release_due`` would release something; takes no lock."""
     return _is_there_any(sql, _due(sql))

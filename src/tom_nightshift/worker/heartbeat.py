@@ -44,6 +44,11 @@ class Heartbeat:
         return alive
 
     def _look(self, connection: OwnConnection) -> None:
+        """All that can be wrong is wrong with a job that waits or runs."""
+        with contextlib.suppress(*UNREACHABLE), connection.reading() as sql:
+            if not moves.anything_open(sql):
+                self.missing = set()
+                return
         looks = (
             self._return_missing,
             self._return_orphans,

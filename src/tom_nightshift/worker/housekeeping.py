@@ -23,9 +23,9 @@ from tom_nightshift.loop import Loop
 from tom_nightshift.worker.enforcer import INTERVAL, Enforcer
 from tom_nightshift.worker.heartbeat import Heartbeat
 
-RESCUE_INTERVAL = 1.0
+RESCUE_INTERVAL = 2.0
 """Seconds between looks for dead neighbours; a look reads a handful of rows and takes no lock unless one is
-dead.
+dead. Whoever takes the place of one that died looks at once.
 """
 
 PRUNE_INTERVAL = 3600.0
