@@ -51,6 +51,7 @@ def _unmet() -> dict[str, str | None]:
     """What each mark asks for and was not chosen."""
     return {
         "postgres": None if connection.vendor == "postgresql" else f"needs {databases.CHOICE}=postgres",
+        "database_carries": f"not with {databases.CARRIER}" if databases.CARRIER in os.environ else None,
         "tom": None if _is_a_tom() else "needs DJANGO_SETTINGS_MODULE=tests.settings_tom",
         "browser": None if CHROMIUM in os.environ else f"needs {CHROMIUM}=/path/of/chromium",
     }

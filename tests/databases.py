@@ -14,6 +14,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 CHOICE = "NIGHTSHIFT_TEST_DB"
 SERVER = "NIGHTSHIFT_TEST_POSTGRES"
+CARRIER = "NIGHTSHIFT_TEST_CARRIER"
+"""The address of what carries the jobs; without it, the database does."""
+
 NAME = "NIGHTSHIFT_TEST_DB_NAME"
 """Set by the test run once its database is made, so that a process started by a test finds the same one."""
 

@@ -153,6 +153,13 @@ def redis() -> Iterator[str]:
     if given := os.environ.get(REDIS):
         yield given
         return
+    with private_redis() as server:
+        yield server.address
+
+
+@contextmanager
+def private_redis() -> Iterator[Server]:
+    """A Redis server of our own, which may be crashed; it keeps nothing on disk, and ends with the block."""
     program = _found_or_installed(_redis_program, ["redis-server"], f"or set {REDIS}=redis://…")
     with _private_folder() as folder:
         password, port = secrets.token_hex(16), _free_port()
@@ -162,7 +169,7 @@ def redis() -> Iterator[str]:
         server = Server(f"redis://:{password}@127.0.0.1:{port}/0", [program, orders], folder, port)
         try:
             server.start()
-            yield server.address
+            yield server
         finally:
             server.end()
 

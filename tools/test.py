@@ -131,10 +131,19 @@ def engine_on_postgres(report: Report) -> None:
     on_postgres(report, "Engine on PostgreSQL", PLAIN, *ONCE_IS_ENOUGH)
 
 
-def on_postgres(report: Report, title: str, marks: str, *options: str) -> None:
+def carried_by_redis(report: Report) -> None:
+    title = "PostgreSQL, carried by Redis"
+    try:
+        with servers.redis() as carrier:
+            on_postgres(report, title, PLAIN, "tests/contract", more={"NIGHTSHIFT_TEST_CARRIER": carrier})
+    except servers.Missing as problem:
+        report.not_tested(title, str(problem))
+
+
+def on_postgres(report: Report, title: str, marks: str, *options: str, more: Mapping[str, str] = {}) -> None:
     try:
         with servers.postgres() as address:
-            site = ENGINE | {"NIGHTSHIFT_TEST_DB": "postgres", servers.POSTGRES: address}
+            site = ENGINE | {"NIGHTSHIFT_TEST_DB": "postgres", servers.POSTGRES: address} | dict(more)
             pytest(report, title, MAIN, marks, site, *options)
     except servers.Missing as problem:
         report.not_tested(title, str(problem))
@@ -188,6 +197,7 @@ TRACKS = (
     processes_on_postgres,
     processes_on_sqlite,
     engine_on_postgres,
+    carried_by_redis,
     faults_on_sqlite,
     engine_on_sqlite,
     in_a_tom,

@@ -21,6 +21,10 @@ from django.core.signals import setting_changed
 from tom_nightshift.exceptions import SettingsRefused
 
 MODES = ("worker", "eager", "off")
+DATABASE = "database:"
+CARRIERS = ("redis", "rediss")
+"""Schemes of the addresses of brokers that carry jobs."""
+
 BACKGROUND = ("uploads",)
 ABOVE_ZERO = ("PROCESSES", "THREADS", "MAX_LOSSES", "HEARTBEAT", "LEASE", "TIMEOUT", "UNRESPONSIVE")
 
@@ -30,7 +34,8 @@ class Settings:
     """The settings in force. Times are in seconds, sizes in bytes, unless said."""
 
     broker: str = "database://"
-    """What carries the jobs. ``database://``: the TOM's own database."""
+    """What carries the jobs. ``database://``: the TOM's own database. ``redis://…`` or ``rediss://…``: that
+    server."""
 
     mode: str = "worker"
     """``worker``: jobs wait for a worker process. ``eager``: a job runs at once, where it was asked for.
@@ -152,10 +157,12 @@ class Settings:
     def _check_choices(self) -> None:
         if self.mode not in MODES:
             raise SettingsRefused(f"NIGHTSHIFT['MODE'] is {self.mode!r}: choose one of {', '.join(MODES)}.")
-        if not self.broker.startswith("database:"):
+        scheme, colon, _ = self.broker.partition(":")
+        if not colon or scheme not in (DATABASE[:-1], *CARRIERS):
+            servers = " or ".join(f"{one}://" for one in CARRIERS)
             raise SettingsRefused(
-                f"NIGHTSHIFT['BROKER'] is {self.broker!r}: this version carries jobs in the TOM's own "
-                "database only. Write 'database://', or leave the key out."
+                f"NIGHTSHIFT['BROKER'] begins with {scheme!r}: write 'database://' for the TOM's own "
+                f"database, or the address of a server, which begins with {servers}."
             )
         if not all(word.strip() for word in self.secret_names):
             raise SettingsRefused(

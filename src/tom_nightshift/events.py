@@ -66,6 +66,26 @@ def database_away(error: BaseException, seconds: float) -> None:
     logger.warning("%s; trying again in %.0f s", why, seconds)
 
 
+def carrier_away(name: str, error: BaseException, seconds: float) -> None:
+    """Redis or RabbitMQ did not answer, or refused; jobs wait in the database, and the worker tries again."""
+    logger.warning("%s cannot be reached (%s): jobs wait; trying again in %.0f s", name, error, seconds)
+
+
+def carrier_back(name: str) -> None:
+    """Redis or RabbitMQ answers again."""
+    logger.info("%s answers again", name)
+
+
+def doorbells_lost(name: str, jobs: int) -> None:
+    """Redis or RabbitMQ has lost the news of jobs; they are sent to it again."""
+    logger.warning("%s has lost the news of %d jobs; it is sent again", name, jobs)
+
+
+def foreign_message(message_id: str, task: str, error: BaseException) -> None:
+    """A message that Nightshift did not send could not be made a job."""
+    logger.error("message %s of %s is set aside: %s", message_id, task, first_line(error))
+
+
 def database_back() -> None:
     """The database answers again."""
     logger.info("the database answers again")

@@ -7,9 +7,12 @@ from dramatiq.middleware import AgeLimit, Callbacks, CurrentMessage, Middleware,
 from dramatiq.results import Results
 
 from tom_nightshift import modes
+from tom_nightshift.broker import carriers
 from tom_nightshift.broker.broker import DatabaseBroker
 from tom_nightshift.broker.groups import JobGroups
 from tom_nightshift.broker.results import DatabaseResults
+from tom_nightshift.broker.rows import RowBroker
+from tom_nightshift.conf import DATABASE, get_settings
 from tom_nightshift.ledger.hooks import JobHooks
 from tom_nightshift.worker.connections import TaskConnections
 from tom_nightshift.worker.housekeeping import Housekeeping
@@ -40,8 +43,20 @@ def _results() -> Results:
     return Results(backend=DatabaseResults(), store_results=True)  # type: ignore[no-untyped-call]
 
 
-def install_broker() -> DatabaseBroker:
-    """Build the broker and make it Dramatiq's global one, before any task is declared."""
-    broker = DatabaseBroker(middleware(), runs_here=modes.runs_here)
+def install_broker() -> RowBroker:
+    """Build the broker that the settings name and make it Dramatiq's own, before any task is declared.
+
+    Raises:
+        SettingsRefused: what it needs is not installed.
+    """
+    url = get_settings().broker
+    broker = (
+        database_broker() if url.startswith(DATABASE) else carriers.broker(url, middleware(), modes.runs_here)
+    )
     dramatiq.set_broker(broker)
     return broker
+
+
+def database_broker() -> DatabaseBroker:
+    """The broker whose queue is the table of jobs."""
+    return DatabaseBroker(middleware(), runs_here=modes.runs_here)

@@ -12,13 +12,19 @@ import dramatiq
 from dramatiq.middleware import Middleware
 
 from tests.support.waiting import wait_until
-from tom_nightshift import Later, current_job, progress, result, say, step, warn
+from tom_nightshift import Later, TaskError, current_job, progress, result, say, step, warn
 
 
 @dramatiq.actor
 def append(file: str) -> None:
     """Append the job's id."""
     _append(file)
+
+
+@dramatiq.actor
+def fail() -> None:
+    """Fail with a sentence."""
+    raise TaskError("it was not to be")
 
 
 @dramatiq.actor
@@ -169,3 +175,10 @@ async def alone_and_async(file: str) -> int:
     await asyncio.sleep(0)
     _append(file)
     return os.getpid()
+
+
+@dramatiq.actor(track=False)
+def append_untracked(file: str) -> None:
+    """Append a line, with no row to tell of it."""
+    with Path(file).open("a") as lines:
+        lines.write("untracked\n")

@@ -78,6 +78,7 @@ def test_one_that_lost_its_row_changes_nothing_and_the_others_are_written(task):
 class TestImmediateAck:
     """Whether the thread waits for the commit before it takes another job."""
 
+    @pytest.mark.database_carries
     @pytest.mark.parametrize(
         ("asked", "seconds", "waits"),
         [(None, 0.0, False), (None, 0.06, True), (True, 0.0, True), (False, 0.06, False)],

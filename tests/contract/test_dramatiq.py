@@ -127,6 +127,7 @@ def test_an_undeclared_queue_is_not_found(broker):
         broker.consume("nowhere")
 
 
+@pytest.mark.database_carries
 def test_declaring_a_queue_again_changes_nothing(broker):
     told = []
 
@@ -162,6 +163,7 @@ def test_flush_drops_what_waits_also_what_has_been_tried(broker):
     broker.join("default", timeout=100)
 
 
+@pytest.mark.database_carries
 def test_what_no_thread_began_goes_back_uncharged_when_the_worker_stops(broker):
     gate, begun = threading.Event(), threading.Event()
 
@@ -185,6 +187,7 @@ def test_what_no_thread_began_goes_back_uncharged_when_the_worker_stops(broker):
     assert [one.outcome for one in job.attempts.all()] == ["returned"]
 
 
+@pytest.mark.database_carries
 def test_what_stayed_in_a_mailbox_goes_back_too(broker):
     """A claim may be under way when the consumers close."""
     task = actor(lambda: None, actor_name="task", queue_name="q", broker=broker)

@@ -133,6 +133,7 @@ def _but_for_news(queries):
     return [query for query in queries if not query["sql"].startswith("NOTIFY")]
 
 
+@pytest.mark.database_carries
 def test_a_worker_takes_the_lowest_priority_first_whatever_its_queue(broker):
     gate, ran = threading.Event(), []
     actor(lambda: gate.wait(10), actor_name="first", broker=broker)

@@ -13,7 +13,7 @@ from itertools import product
 import pytest
 
 from tests.support.jobs import actor, own_sql
-from tom_nightshift.ledger import admission, holding, moves, rescue
+from tom_nightshift.ledger import admission, carrying, holding, moves, rescue
 from tom_nightshift.models import Attempt, Job, Queue
 from tom_nightshift.states import FINAL, Hold, State
 
@@ -63,6 +63,11 @@ def of_each(verb):
     return to_all
 
 
+def claim_named(sql, job_id):
+    (message_id,) = Job.objects.filter(id=job_id).values_list("message_id", flat=True)
+    return carrying.claim(sql, "me", [carrying.Doorbell(job_id, str(message_id))])
+
+
 def finish(sql, token):
     return moves.finish(sql, token, State.SUCCEEDED, reason="", error="", result=None)
 
@@ -88,6 +93,8 @@ RUNNING = {(State.RUNNING, hold) for hold in Hold}
 CHANGES = {
     "claim": (lambda sql: moves.claim(sql, "me", ["default"], 1), {(State.WAITING, Hold.NONE)}),
     "claim_one": (of_each(lambda sql, job_id: moves.claim_one(sql, "me", job_id)), WAITING),
+    "claim_named": (of_each(lambda sql, job_id: claim_named(sql, job_id)), {(State.WAITING, Hold.NONE)}),
+    "publish": (lambda sql: carrying.publish(sql, ["default"], "epoch"), {(State.WAITING, Hold.NONE)}),
     "finish": (of_each(lambda sql, job_id: finish(sql, (job_id, 1))), RUNNING),
     "wait_again": (of_each(lambda sql, job_id: wait_again(sql, (job_id, 1))), RUNNING),
     "stop": (of_each(lambda sql, job_id: moves.stop(sql, job_id, "ann")), WAITING | RUNNING),

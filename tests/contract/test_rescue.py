@@ -322,6 +322,7 @@ class TestComparing:
         assert job.state == State.STOPPED
 
 
+@pytest.mark.database_carries
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_died_silently_is_replaced_and_its_job_runs_again(broker, nightshift):
     """Dramatiq defect E1: an interrupt outside its inner try ends a worker thread without a word."""

@@ -65,6 +65,7 @@ def test_release_lets_a_held_job_begin_at_once(task):
         assert len(claimed(sql)) == 1
 
 
+@pytest.mark.database_carries
 def test_inside_a_process_too_the_lower_priority_runs_first(broker):
     order, gate = [], threading.Event()
     first = actor(gate.wait, actor_name="first", broker=broker)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.app.tasks import append, lose_its_end
 from tests.support.jobs import ended
 from tests.support.workers import PATIENCE
@@ -13,6 +15,7 @@ SLACK = 1.5
 """Seconds that two looks may take on a machine that is busy."""
 
 
+@pytest.mark.database_carries
 def test_its_row_goes_back_within_two_heartbeats_and_the_thread_is_replaced(site, tmp_path):
     message = lose_its_end.send(str(tmp_path / "came"))
     with site.worker("--threads=1", HEARTBEAT=HEARTBEAT) as worker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -9,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from tests import databases
 from tests.support.jobs import actor, ended, running
 from tom_nightshift import stack
+from tom_nightshift.broker import carriers
 from tom_nightshift.broker.broker import DatabaseBroker
+from tom_nightshift.broker.rows import RowBroker
 from tom_nightshift.ledger import clock
 from tom_nightshift.models import Job
 
@@ -36,8 +40,12 @@ def nightshift(settings: Any, run_folder: str) -> Callable[..., None]:
 
 
 @pytest.fixture
-def broker(transactional_db: None, nightshift: Callable[..., None]) -> DatabaseBroker:
-    """A broker with the whole stack under it."""
+def broker(transactional_db: None, nightshift: Callable[..., None]) -> RowBroker:
+    """The broker that was chosen, with the whole stack under it."""
+    if address := os.environ.get(databases.CARRIER):
+        carried = carriers.broker(address, stack.middleware(), lambda: False)
+        carried.carrier.forget_everything()
+        return carried
     return DatabaseBroker(stack.middleware())
 
 
@@ -49,7 +57,7 @@ def step_clock() -> Iterator[Callable[[float], None]]:
 
 
 @pytest.fixture
-def run(broker: DatabaseBroker) -> Callable[..., Job]:
+def run(broker: RowBroker) -> Callable[..., Job]:
     """Run a function as a task until its job is final."""
 
     def run_it(fn: Callable[..., Any], *args: Any, **options: Any) -> Job:

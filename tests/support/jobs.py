@@ -9,7 +9,7 @@ from typing import Any
 import dramatiq
 
 from tests.support.waiting import wait_until
-from tom_nightshift.broker.broker import DatabaseBroker
+from tom_nightshift.broker.rows import RowBroker
 from tom_nightshift.ledger import moves
 from tom_nightshift.ledger.claimed import attempt_from_row
 from tom_nightshift.ledger.session import OwnConnection, Sql
@@ -37,7 +37,7 @@ def raising(error: BaseException) -> Callable[[], None]:
 def in_hand(worker: dramatiq.Worker) -> dict[Any, Any]:
     """The attempts that the worker's dispatcher holds."""
     broker = worker.broker
-    assert isinstance(broker, DatabaseBroker)
+    assert isinstance(broker, RowBroker)
     assert broker.dispatcher is not None
     return broker.dispatcher.in_hand
 
@@ -73,7 +73,7 @@ def log_of(job: Job) -> list[str]:
 
 
 @contextmanager
-def running(broker: DatabaseBroker, threads: int = 2, **options: Any) -> Iterator[dramatiq.Worker]:
+def running(broker: RowBroker, threads: int = 2, **options: Any) -> Iterator[dramatiq.Worker]:
     """A real Dramatiq worker in this process."""
     worker = dramatiq.Worker(broker, worker_threads=threads, **(QUICK | options))
     worker.start()

@@ -89,8 +89,22 @@ def test_a_mode_that_does_not_exist_is_refused_with_those_that_do():
 
 
 def test_a_broker_that_this_version_has_not_is_refused():
-    with pytest.raises(SettingsRefused, match=r"'redis://x': .*Write 'database://'"):
-        Settings.parse({"BROKER": "redis://x"})
+    with pytest.raises(
+        SettingsRefused, match=r"begins with 'amqp': write 'database://'.*redis://"
+    ) as refused:
+        Settings.parse({"BROKER": "amqp://user:secret@x"})
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("broker", ["redis", "postgres.example.org", ""])
+def test_a_broker_that_is_no_address_is_refused(broker):
+    with pytest.raises(SettingsRefused, match="write 'database://'"):
+        Settings.parse({"BROKER": broker})
+
+
+@pytest.mark.parametrize("broker", ["redis://host:6379/3", "rediss://user:secret@host/0"])
+def test_the_address_of_a_server_is_taken_as_it_is(broker):
+    assert Settings.parse({"BROKER": broker}).broker == broker
 
 
 def test_what_is_no_slow_work_of_the_tom_is_refused():
@@ -123,7 +137,7 @@ def test_the_environment_overrides_the_broker(settings, monkeypatch):
 def test_the_environment_is_checked_too(settings, monkeypatch):
     monkeypatch.setenv("NIGHTSHIFT_BROKER", "amqp://x")
     settings.NIGHTSHIFT = {}
-    with pytest.raises(SettingsRefused, match="amqp://x"):
+    with pytest.raises(SettingsRefused, match="begins with 'amqp'"):
         get_settings()
 
 

@@ -6,13 +6,16 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import dramatiq
 import pytest
 from django.db import connection
 from django.utils import timezone
 
 import tom_nightshift
+from tests.support.carriers import in_memory
 from tests.web.conftest import HTMX, encoded
 from tom_nightshift import testing
+from tom_nightshift.ledger import carrying
 from tom_nightshift.ledger.presence import Presence
 from tom_nightshift.ledger.session import callers_transaction
 from tom_nightshift.models import Attempt, Job, Limit, Log
@@ -210,6 +213,26 @@ def test_lists_say_why_a_job_waits_while_no_worker_is_alive(as_, make_job, targe
     try:
         with testing.waiting():
             assert words not in owner.get("/nightshift/").content.decode()
+    finally:
+        presence.release_lock()
+
+
+def test_pages_say_that_jobs_are_not_carried_and_to_staff_what_to_do(as_, make_job, monkeypatch):
+    carried = in_memory()
+    monkeypatch.setattr(dramatiq, "get_broker", lambda: carried)
+    monkeypatch.setattr(carrying, "STILL", -1.0)
+    job, presence = make_job("waiting"), Presence(1)
+    with callers_transaction() as sql:
+        presence.register(sql, ["default"])
+    try:
+        with testing.waiting():
+            page = page_of(as_("owner"), job)
+            assert "Background jobs are not being run" in page
+            assert "doctor" not in page
+            assert "do not reach what carries the jobs" in page_of(as_("staff"), job)
+            with callers_transaction() as sql:
+                carrying.publish(sql, ["default"], "one")
+            assert "Background jobs are not being run" not in page_of(as_("owner"), job)
     finally:
         presence.release_lock()
 

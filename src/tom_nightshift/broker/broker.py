@@ -6,29 +6,19 @@ threads that Dramatiq would start for them.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from collections.abc import Callable
 
-from dramatiq import Actor, Broker, Message, Middleware, Worker
-from dramatiq.common import current_millis
-from dramatiq.errors import ActorNotFound, QueueJoinTimeout, QueueNotFound
-from dramatiq.middleware import MiddlewareError, Retries
+from dramatiq import Middleware
+from dramatiq.errors import QueueNotFound
 
-from tom_nightshift import events
 from tom_nightshift.broker.consumer import MailboxConsumer
-from tom_nightshift.broker.inline import InlineSavepoint, run_here
-from tom_nightshift.broker.signals import Listeners
-from tom_nightshift.ledger import enqueue, eventloop, following, options, pruning
+from tom_nightshift.broker.inline import InlineSavepoint
+from tom_nightshift.broker.rows import RowBroker, WorkerBoot
 from tom_nightshift.ledger.dispatcher import Dispatcher
 from tom_nightshift.ledger.reporter import Reporter
-from tom_nightshift.ledger.session import callers_transaction
-
-LOOK_AGAIN = 0.02
-"""Seconds between looks while ``join`` waits."""
 
 
-class DatabaseBroker(Broker):
+class DatabaseBroker(RowBroker):
     """A broker whose queue is the table of jobs.
 
     Parameters:
@@ -39,44 +29,8 @@ class DatabaseBroker(Broker):
     def __init__(
         self, middleware: list[Middleware] | None = None, *, runs_here: Callable[[], bool] = lambda: False
     ) -> None:
-        self._listeners = Listeners()
-        super().__init__(middleware=[_WorkerBoot(), *(middleware or []), InlineSavepoint()])
+        super().__init__(middleware=[WorkerBoot(), *(middleware or []), InlineSavepoint()])
         self.runs_here = runs_here
-        self.dispatcher: Dispatcher | None = None
-
-    @property
-    def has_retries(self) -> bool:
-        """Whether Dramatiq's Retries is among the middleware."""
-        return any(isinstance(middleware, Retries) for middleware in self.middleware)
-
-    def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
-        """Call a hook of all middleware that have it. What one raises is logged, but for a
-        ``MiddlewareError``; that one, too, where it would keep an outcome from its row.
-        """
-        for middleware in self._listeners.that_hear(f"before_{signal}", self.middleware):
-            try:
-                getattr(middleware, f"before_{signal}")(self, *args, **kwargs)
-            except Exception as error:
-                if isinstance(error, MiddlewareError) and signal not in ("ack", "nack"):
-                    raise
-                events.hook_failed(f"before_{signal}", middleware, error)
-
-    def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
-        """Call a hook of all middleware that have it, innermost first. What one raises is logged."""
-        for middleware in reversed(self._listeners.that_hear(f"after_{signal}", self.middleware)):
-            try:
-                getattr(middleware, f"after_{signal}")(self, *args, **kwargs)
-            except Exception as error:  # noqa: BLE001 - a middleware may raise anything
-                events.hook_failed(f"after_{signal}", middleware, error)
-
-    def declare_actor(self, actor: Actor[Any, Any]) -> None:
-        """Declare a task.
-
-        Raises:
-            OptionRefused: an option's value cannot be used.
-        """
-        options.settle(actor)
-        super().declare_actor(actor)
 
     def declare_queue(self, queue_name: str) -> None:
         """Declare a queue: a name in the rows, and a consumer in each worker."""
@@ -84,35 +38,6 @@ class DatabaseBroker(Broker):
             self.emit_before("declare_queue", queue_name)
             self.queues[queue_name] = None
             self.emit_after("declare_queue", queue_name)
-
-    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
-        """Write the job's row in the caller's transaction.
-
-        Parameters:
-            delay: milliseconds until the job may begin.
-
-        Raises:
-            ArgumentsRefused: the arguments do not fit the task, cannot be stored, or are too large.
-        """
-        return eventloop.outside_loop(lambda: self._enqueue(message.copy(), delay))
-
-    def enqueue_many(self, messages: Iterable[Message[Any]]) -> list[Message[Any]]:
-        """Write the rows of many jobs in the caller's transaction, all or none; as ``enqueue`` for each.
-
-        Raises:
-            ArgumentsRefused: the arguments of one do not fit its task, cannot be stored, or are too large.
-        """
-        asked = []
-        for message in [message.copy() for message in messages]:
-            delay = _until(message.options.pop("eta", None), None)
-            self.emit_before("enqueue", message, delay)
-            asked.append((message, self._actor(message.actor_name), _seconds(delay)))
-        job_ids, written = enqueue.write_rows(asked)
-        if self.runs_here():
-            run_here(self, job_ids)
-        for message, (_, _, seconds) in zip(written, asked, strict=True):
-            self.emit_after("enqueue", message, None if seconds is None else int(seconds * 1000))
-        return written
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 30_000) -> MailboxConsumer:
         """A consumer of a queue: a mailbox that the process's dispatcher fills.
@@ -125,101 +50,6 @@ class DatabaseBroker(Broker):
         assert self.dispatcher is not None, "a worker boots before it consumes"
         return MailboxConsumer(self, self.dispatcher, queue_name, timeout)
 
-    def flush(self, queue_name: str) -> None:
-        """Drop the jobs of a queue that wait."""
-        with callers_transaction() as sql:
-            rows = sql.rows(
-                "SELECT id FROM tom_nightshift_job WHERE state = 'waiting' AND queue = %s", [queue_name]
-            )
-            pruning.remove(sql, [job_id for (job_id,) in rows])
-
-    def flush_all(self) -> None:
-        """Drop all jobs that wait."""
-        for queue_name in self.queues:
-            self.flush(queue_name)
-
-    def join(self, queue_name: str, *, timeout: int | None = None) -> None:
-        """Wait until every job of a queue is final (for tests).
-
-        Raises:
-            QueueJoinTimeout: some were not, after ``timeout`` milliseconds.
-        """
-        deadline = None if timeout is None else time.monotonic() + timeout / 1000
-        while self._open_jobs(queue_name):
-            if deadline is not None and time.monotonic() > deadline:
-                raise QueueJoinTimeout(queue_name)  # type: ignore[no-untyped-call]
-            time.sleep(LOOK_AGAIN)
-
-    def known_tasks(self) -> list[str]:
-        """The names of the tasks that this process can run."""
-        return sorted(self.actors)
-
-    def boot(self, threads: int, queues: Collection[str]) -> None:
-        """Become the broker of a worker process that has so many threads and listens to these queues."""
-        events.results_are_kept()
-        reporter = Reporter()
-        self.dispatcher = Dispatcher(threads, sorted(queues), self.known_tasks, reporter)
-        reporter.start()
-        self.dispatcher.start()
-
-    def shut_down(self) -> None:
-        """Write what is left to write, and end the threads of ``boot``."""
-        if self.dispatcher is not None:
-            self.dispatcher.stop()
-            self.dispatcher.reporter.stop()
-
-    def _enqueue(self, message: Message[Any], delay: int | None) -> Message[Any]:
-        delay = _until(message.options.pop("eta", None), delay)
-        self.emit_before("enqueue", message, delay)
-        if enqueue.is_retry(message):
-            enqueue.record_retry(message, self._actor(message.actor_name), (delay or 0) / 1000)
-        elif following.comes_after_the_task():
-            following.keep(message, self._actor(message.actor_name), _seconds(delay))
-        else:
-            message = self._write(message, delay)
-        self.emit_after("enqueue", message, delay)
-        return message
-
-    def _write(self, message: Message[Any], delay: int | None) -> Message[Any]:
-        job_id, written = enqueue.write_row(message, self._actor(message.actor_name), _seconds(delay))
-        if self.runs_here():
-            run_here(self, [job_id])
-        return written
-
-    def _actor(self, name: str) -> Actor[Any, Any] | None:
-        try:
-            return self.get_actor(name)
-        except ActorNotFound:
-            return None
-
-    def _open_jobs(self, queue_name: str) -> bool:
-        with callers_transaction() as sql:
-            return bool(
-                sql.rows(
-                    "SELECT 1 FROM tom_nightshift_job "
-                    "WHERE state IN ('waiting', 'running') AND queue = %s LIMIT 1",
-                    [queue_name],
-                )
-            )
-
-
-class _WorkerBoot(Middleware):
-    """Starts and ends the broker's own threads with Dramatiq's worker, whoever starts that."""
-
-    def before_worker_boot(self, broker: Any, worker: Worker) -> None:
-        broker.boot(worker.worker_threads, worker.consumer_whitelist or broker.queues)
-
-    def before_worker_shutdown(self, broker: Any, worker: Worker) -> None:
-        broker.dispatcher.stop_claiming()
-
-    def after_worker_shutdown(self, broker: Any, worker: Worker) -> None:
-        broker.shut_down()
-
-
-def _until(eta: Any, delay: int | None) -> int | None:
-    """The delay as asked for, else until the moment that the message names, in milliseconds."""
-    return max(0, int(eta) - current_millis()) if delay is None and eta else delay
-
-
-def _seconds(milliseconds: int | None) -> float | None:
-    return None if milliseconds is None else milliseconds / 1000
+    def make_dispatcher(self, threads: int, queues: list[str], reporter: Reporter) -> Dispatcher:
+        """It claims what is ready, and fills the mailboxes."""
+        return Dispatcher(threads, queues, self.known_tasks, reporter)

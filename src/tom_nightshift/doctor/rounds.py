@@ -11,6 +11,7 @@ from typing import Any
 
 from tom_nightshift import events
 from tom_nightshift.doctor import (
+    carrier,
     clocks,
     database,
     jobs,
@@ -36,6 +37,7 @@ OF_THE_SITE: dict[str, Examination] = {
     "checks": settings.pass_the_checks,
     "run directory": rundir.can_be_used,
     "broker": tasks.go_to_our_broker,
+    "carrier": carrier.answers,
     "tasks": tasks.can_be_loaded,
     "options": tasks.have_options_that_agree,
 }
@@ -58,6 +60,7 @@ OF_THE_ROWS: dict[str, Examination] = {
     "workers": workers.are_alive,
     "heartbeats": workers.beat,
     "doorbells": workers.hear_this_host,
+    "carrying": carrier.carries,
     "mode": workers.are_wanted,
     "queues": workers.listen_to_every_queue,
     "paused queues": rows.are_not_paused,

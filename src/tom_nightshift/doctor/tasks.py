@@ -13,7 +13,7 @@ from django.utils.module_loading import module_has_submodule
 from dramatiq import Actor
 
 from tom_nightshift import events, stack
-from tom_nightshift.broker.broker import DatabaseBroker
+from tom_nightshift.broker.rows import RowBroker
 from tom_nightshift.doctor.findings import Finding, fault, fine, warning
 
 
@@ -28,7 +28,7 @@ def can_be_loaded() -> Iterator[Finding]:
 def go_to_our_broker() -> Iterator[Finding]:
     """Dramatiq's broker is ours and whole, and no task is bound to another."""
     broker = dramatiq.get_broker()
-    if not isinstance(broker, DatabaseBroker):
+    if not isinstance(broker, RowBroker):
         yield fault(
             "broker-replaced",
             f"Dramatiq's broker is {type(broker).__name__}, not Nightshift's: jobs go elsewhere.",

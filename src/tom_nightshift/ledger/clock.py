@@ -40,6 +40,13 @@ def once_sql(vendor: str) -> str:
     return f"(SELECT {now_sql(vendor)})"
 
 
+def shifted_sql(vendor: str, column: str, seconds: float) -> str:
+    """SQL for so many seconds after a stored time."""
+    if vendor == "sqlite":
+        return f"strftime('%%Y-%%m-%%d %%H:%%M:%%f', {column}, '{float(seconds):+.3f} seconds')"
+    return f"({column} + interval '{float(seconds):.3f} seconds')"
+
+
 def age_sql(vendor: str, column: str) -> str:
     """SQL for the age of a stored time in seconds."""
     if vendor == "sqlite":

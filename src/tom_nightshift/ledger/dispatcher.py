@@ -36,6 +36,9 @@ LOOK_AGAIN = 0.05
 Delivery = tuple[Attempt, bytes]
 """A claimed job, and its message."""
 
+Claim = Callable[[Sql], list[moves.Row]]
+Deliver = Callable[[list[moves.Row]], None]
+
 Mailbox = queue.SimpleQueue[list[Delivery]]
 """Of one queue: all that a claim brings comes as one letter, so that its reader is woken once."""
 
@@ -91,9 +94,13 @@ class Dispatcher(threading.Thread):
         self.bell.ring_here()
         return mailbox
 
-    def hand_over(self, attempt: Attempt, outcome: Outcome) -> None:
-        """Take over how an attempt ended; a thread that is to wait until that is committed waits here."""
-        waits = threading.current_thread() is not self and _waits_for_commit(attempt)
+    def hand_over(self, attempt: Attempt, outcome: Outcome, *, waits: bool = False) -> None:
+        """Take over how an attempt ended; a thread that is to wait until that is committed waits here.
+
+        Parameters:
+            waits: whether it is, whatever its task says.
+        """
+        waits = threading.current_thread() is not self and (waits or _waits_for_commit(attempt))
         written = threading.Event() if waits else None
         self._put(HandedOver(attempt, outcome, written))
         while written is not None and self.is_alive() and not written.wait(1.0):
@@ -124,6 +131,11 @@ class Dispatcher(threading.Thread):
         self._has_said_leaving = not leaving
         self._told.set()
         self.bell.ring_here()
+
+    @property
+    def wants(self) -> int:
+        """How many jobs may be in hand at a time; none once it claims no more."""
+        return self.threads if self._claiming else 0
 
     def wait_for_running_jobs(self, seconds: float) -> None:
         """Wait until everything in hand has ended and is written, but for what is stuck, at most so many
@@ -209,15 +221,16 @@ class Dispatcher(threading.Thread):
         self._note_idle(idle=not (ready or handed or self.in_hand))
         if not handed and not (ready and self._claiming):
             return False
-        return self._in_one_transaction(handed, free if ready and self._claiming else 0)
+        free = free if ready and self._claiming else 0
+        return self._in_one_transaction(handed, lambda sql: self._claim(sql, free), self._deliver)
 
-    def _in_one_transaction(self, handed: list[HandedOver], free: int) -> bool:
+    def _in_one_transaction(self, handed: list[HandedOver], claim: Claim, deliver: Deliver) -> bool:
         """Outcomes of finished attempts, then the claim of the next. Whether anything was done."""
         had_any = bool(handed)
         try:
             with self._turns.mine(), self.connection.transaction() as sql:
                 accepted = write_together(sql, handed)
-                claimed = self._claim(sql, free)
+                claimed = claim(sql)
         except UNREACHABLE:
             raise
         except Exception:
@@ -226,7 +239,7 @@ class Dispatcher(threading.Thread):
             self._handed_over.write_one_by_one(self.connection, handed)
             return True
         self._handed_over.written(handed, accepted)
-        self._deliver(claimed)
+        deliver(claimed)
         return had_any or bool(claimed)
 
     def _claim(self, sql: Sql, free: int) -> list[moves.Row]:

@@ -47,7 +47,9 @@ class JobHooks(Middleware):
         actor.fn = guarded(actor.fn)
 
     def before_process_message(self, broker: Broker, message: Any) -> None:
-        attempt: Attempt = message.attempt
+        attempt: Attempt | None = getattr(message, "attempt", None)
+        if attempt is None:  # of a task that has no rows
+            return
         attempt.thread = threading.current_thread()
         attempt.begun = time.monotonic()
         current.set(attempt)
@@ -58,15 +60,19 @@ class JobHooks(Middleware):
     def after_process_message(
         self, broker: Broker, message: Any, *, result: Any = None, exception: BaseException | None = None
     ) -> None:
-        attempt: Attempt = message.attempt
+        attempt: Attempt | None = getattr(message, "attempt", None)
+        if attempt is None:
+            return
         attempt.value, attempt.exception = result, exception
         _leave(attempt)
         if exception is not None:
             attempt.traceback = attempt.secrets.mask(attempt.traceback or traceback_of(exception))
 
     def after_skip_message(self, broker: Broker, message: Any) -> None:
-        message.attempt.skipped = message.attempt.put_back is None
-        _leave(message.attempt)
+        attempt: Attempt | None = getattr(message, "attempt", None)
+        if attempt is not None:
+            attempt.skipped = attempt.put_back is None
+            _leave(attempt)
 
 
 def _leave(attempt: Attempt) -> None:

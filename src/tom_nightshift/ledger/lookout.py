@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tom_nightshift.ledger import admission, moves
 from tom_nightshift.ledger.session import Sql
@@ -30,9 +30,14 @@ SOON = 0.02
 
 
 class Lookout:
-    """What the last look saw, and when the next is due."""
+    """What the last look saw, and when the next is due.
 
-    def __init__(self) -> None:
+    Parameters:
+        worth: looks.
+    """
+
+    def __init__(self, worth: Callable[[Sql, Sequence[str]], moves.Worth] = moves.worth_claiming) -> None:
+        self._worth = worth
         self.ready = False
         """Whether a claim would have found something."""
 
@@ -56,7 +61,7 @@ class Lookout:
     def look(self, sql: Sql, queues: Sequence[str]) -> bool:
         """Whether a claim would find something now."""
         if not self._is_unchanged(sql):
-            until_due, self.ready, self.any_held = moves.worth_claiming(sql, queues)
+            until_due, self.ready, self.any_held = self._worth(sql, queues)
             until_open = self._look_at_held(sql) if self.any_held else None
             moments = [until for until in (until_due, until_open) if until is not None]
             self.any_due = until_due is not None and until_due <= 0

@@ -44,7 +44,7 @@ class Worth(NamedTuple):
 CLAIMED = "id, attempt, task, queue, title, owner_id, root, failures, losses, saved, stages, message"
 _NEXT = ready_or_held("queue")
 READY = f"state = 'waiting' AND hold = '' AND {NOT_PAUSED}"
-_STILL_READY = "state || hold = 'waiting'"
+STILL_READY = "state || hold = 'waiting'"
 """The guard where ids are known, in words that fit no index: PostgreSQL would go through all open rows."""
 
 _HELD = "id = %s AND attempt = %s AND state = 'running'"
@@ -63,7 +63,7 @@ def claim(sql: Sql, worker: str, queues: Sequence[str], limit: int) -> list[Row]
     )
     rows = sql.rows(
         f"UPDATE tom_nightshift_job SET {_start(sql)} WHERE id {sql.among_free(soonest)} "
-        f"AND {_STILL_READY} RETURNING {CLAIMED}, priority, ord",
+        f"AND {STILL_READY} RETURNING {CLAIMED}, priority, ord",
         [worker, *queues, limit],
     )
     return [row[:-2] for row in sorted(rows, key=lambda row: (row[-2], row[-1], row[0]))]
@@ -77,6 +77,19 @@ def claim_one(sql: Sql, worker: str, job_id: int) -> Row | None:
         [worker, job_id],
     )
     return rows[0] if rows else None
+
+
+def claim_named(sql: Sql, worker: str, job_ids: Sequence[int], message_ids: Sequence[Any]) -> list[Row]:
+    """waiting → running, for ready jobs that are named by their ids and those of their messages.
+
+    Returns:
+        (message_id, rows of ``CLAIMED``) of those that were ready.
+    """
+    return sql.rows(
+        f"UPDATE tom_nightshift_job SET {_start(sql)} WHERE id IN ({marks(job_ids)}) "
+        f"AND message_id IN ({marks(message_ids)}) AND {READY} RETURNING message_id, {CLAIMED}",
+        [worker, *job_ids, *message_ids],
+    )
 
 
 def finish(
@@ -342,5 +355,5 @@ def _start(sql: Sql) -> str:
     return (
         f"state = 'running', hold = '', attempt = attempt + 1, worker = %s, claimed_at = {sql.now}, "
         f"started_at = coalesce(started_at, {sql.now}), reason = '', error = '', "
-        "done = NULL, total = NULL, note = ''"
+        "done = NULL, total = NULL, note = '', published_at = NULL"
     )

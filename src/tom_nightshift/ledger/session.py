@@ -74,6 +74,10 @@ class Sql:
         """SQL for the age of a column in seconds."""
         return clock.age_sql(self.vendor, column)
 
+    def shifted(self, column: str, seconds: float) -> str:
+        """SQL for so many seconds after a stored time."""
+        return clock.shifted_sql(self.vendor, column, seconds)
+
     def rows(self, statement: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run a statement that returns rows."""
         return self._run(statement, params, _rows)

@@ -13,7 +13,7 @@ from tom_nightshift.models import Attempt, Job, Picture
 from tom_nightshift.states import State
 from tom_nightshift.web import access, logtext, outcome, words
 from tom_nightshift.web.access import Link
-from tom_nightshift.web.jobrows import is_moving, lacks_worker
+from tom_nightshift.web.jobrows import Lack, is_moving, what_lacks
 from tom_nightshift.web.live import FAST, SLOW, Live, Part
 from tom_nightshift.web.turns import turn
 from tom_nightshift.web.wholes import Whole, asked_for, whole_of
@@ -51,7 +51,7 @@ class Standing:
 
     may_stop: bool
     may_repeat: bool
-    no_worker: bool
+    lacks: Lack
     failed_because: str = ""
     is_open: bool = True
     result: outcome.Shown | None = None
@@ -93,20 +93,20 @@ class Course:
 def live_page(job: Job, user: Any) -> Live:
     """The parts of a job's page, for this reader."""
     details = access.may_see_details(user, job)
-    no_worker = lacks_worker(job)
+    lacks = what_lacks(job)
     whole = whole_of(job, user)
     parts = [
         Part("progress", _progress(job)),
         Part(
             "sentence", (words.badge(job), words.sentence(job, _stopped_by(job, user), turn(job))), inner=True
         ),
-        Part("standing", _standing(job, user, details=details, no_worker=no_worker)),
+        Part("standing", _standing(job, user, details=details, lacks=lacks)),
         Part("tries", Course(_tries(job, details, staff=access.is_staff(user)), job.is_final)),
         Part("whole", whole),
         Part("asked", asked_for(job, user)),
         Part("log", (logtext.version(job), job.is_final) if details else None),
     ]
-    return Live(parts, _pace(job, whole, no_worker))
+    return Live(parts, _pace(job, whole, bool(lacks)))
 
 
 def may_repeat(user: Any, job: Job) -> bool:
@@ -118,10 +118,10 @@ def may_repeat(user: Any, job: Job) -> bool:
     )
 
 
-def _pace(job: Job, whole: Whole | None, no_worker: bool) -> int:
+def _pace(job: Job, whole: Whole | None, stands_still: bool) -> int:
     if job.is_final:
         return 0 if whole is None or not whole.is_open else FAST if whole.line.is_running else SLOW
-    return FAST if is_moving(job) and not no_worker else SLOW
+    return FAST if is_moving(job) and not stands_still else SLOW
 
 
 def _progress(job: Job) -> Progress:
@@ -156,17 +156,17 @@ def _amount(job: Job) -> str:
     return f"{job.done:,.0f} of {job.total:,.0f}" if whole else ""
 
 
-def _standing(job: Job, user: Any, *, details: bool, no_worker: bool) -> Standing:
+def _standing(job: Job, user: Any, *, details: bool, lacks: Lack) -> Standing:
     acting = access.may_act(user, job)
     if not job.is_final:
-        return Standing(may_stop=acting and not job.stop_requested, may_repeat=False, no_worker=no_worker)
+        return Standing(may_stop=acting and not job.stop_requested, may_repeat=False, lacks=lacks)
     result = outcome.shown(job)
     if not details:
         result = outcome.without_details(result)
     return Standing(
         may_stop=False,
         may_repeat=may_repeat(user, job),
-        no_worker=False,
+        lacks=Lack.NOTHING,
         is_open=False,
         failed_because=words.why_failed(job, details) if job.state == State.FAILED else "",
         result=result,

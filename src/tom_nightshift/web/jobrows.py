@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
+import dramatiq
 from django.db import connections
 
 from tom_nightshift import modes
+from tom_nightshift.broker.carried import Carried
+from tom_nightshift.ledger import carrying
 from tom_nightshift.ledger.presence import anybody_alive
 from tom_nightshift.ledger.session import Sql, jobs_alias
 from tom_nightshift.models import Job
@@ -16,6 +20,15 @@ from tom_nightshift.states import Hold, State
 from tom_nightshift.web import access, live, outcome, wholes, words
 from tom_nightshift.web.access import Link
 from tom_nightshift.web.wholes import Line
+
+
+class Lack(StrEnum):
+    """What waiting jobs may lack."""
+
+    NOTHING = ""
+    WORKER = "worker"
+    CARRIER = "carrier"
+    """Workers are alive and do not reach what carries the jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +66,7 @@ def rows(
     jobs = list(jobs)
     together = wholes.lines(jobs, apart=apart)
     waiting = next((job for job in jobs if _needs_worker(job)), None)
-    idle = waiting is not None and lacks_worker(waiting)  # asked once: it is the same for all that wait
+    idle = waiting is not None and bool(what_lacks(waiting))  # asked once: it is the same for all that wait
     return [
         _as_whole(
             _row(
@@ -87,12 +100,18 @@ def owner_name(job: Job, user: Any) -> str:
     return "you" if owner == user else words.name_of(owner)
 
 
-def lacks_worker(job: Job) -> bool:
-    """Whether the job waits for a worker and none is alive.
+def what_lacks(job: Job) -> Lack:
+    """What the job waits for that is not there.
 
     Read without a transaction, which would take SQLite's write lock.
     """
-    return _needs_worker(job) and not anybody_alive(Sql(connections[jobs_alias()]))
+    if not _needs_worker(job):
+        return Lack.NOTHING
+    sql = Sql(connections[jobs_alias()])
+    if not anybody_alive(sql):
+        return Lack.WORKER
+    is_carried = isinstance(dramatiq.get_broker(), Carried)
+    return Lack.CARRIER if is_carried and carrying.stands_still(sql) else Lack.NOTHING
 
 
 def _needs_worker(job: Job) -> bool:

@@ -31,7 +31,8 @@ class TaskConnections(Middleware):
     ) -> None:
         if isinstance(message, InlineMessage):
             return
-        disorder = message.attempt.frame.interrupted
+        attempt = getattr(message, "attempt", None)  # none of a task that has no rows
+        disorder = attempt is not None and attempt.frame.interrupted
         for connection in connections.all(initialized_only=True):
             if disorder:
                 _throw_away(connection)
