@@ -328,5 +328,6 @@ def test_what_is_missing_is_named(monkeypatch):
 
 @pytest.mark.parametrize("address", ["redis://host:port/0", "redis://[host/0"])
 def test_an_address_that_cannot_be_read_is_refused(address):
+    pytest.importorskip("redis")
     with pytest.raises(SettingsRefused, match="redis://host:port/0"):
         carriers.broker(address, [], lambda: False)

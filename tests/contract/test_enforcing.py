@@ -145,10 +145,11 @@ def test_no_other_job_is_hit_by_an_interrupt_that_comes_late(quick, broker):
 
 
 def test_a_worker_that_was_taken_for_dead_interrupts_what_it_runs(quick, broker):
-    ended_by = []
+    ended_by, begun = [], threading.Event()
 
     def task():
         try:
+            begun.set()
             spin()
         except Shutdown as error:
             ended_by.append(error)
@@ -158,6 +159,7 @@ def test_a_worker_that_was_taken_for_dead_interrupts_what_it_runs(quick, broker)
     with running(broker, threads=1):
         message = task.send()
         job = reached(message, state=State.RUNNING)
+        assert begun.wait(30)  # claimed is not begun: the interrupt would come before the task can see it
         with own_sql() as sql:
             moves.record(sql, (job.id, 1), "lost")
             moves.finish(sql, (job.id, 1), State.LOST, reason="lost", error="", result=None)
