@@ -67,17 +67,17 @@ def database_away(error: BaseException, seconds: float) -> None:
 
 
 def carrier_away(name: str, error: BaseException, seconds: float) -> None:
-    """Redis or RabbitMQ did not answer, or refused; jobs wait in the database, and the worker tries again."""
+    """What carries the jobs did not answer, or refused; they wait, and the worker tries again."""
     logger.warning("%s cannot be reached (%s): jobs wait; trying again in %.0f s", name, error, seconds)
 
 
 def carrier_back(name: str) -> None:
-    """Redis or RabbitMQ answers again."""
+    """What carries the jobs answers again."""
     logger.info("%s answers again", name)
 
 
 def doorbells_lost(name: str, jobs: int) -> None:
-    """Redis or RabbitMQ has lost the news of jobs; they are sent to it again."""
+    """What carries the jobs has lost the news of some; it is sent again."""
     logger.warning("%s has lost the news of %d jobs; it is sent again", name, jobs)
 
 

@@ -326,8 +326,26 @@ def test_what_is_missing_is_named(monkeypatch):
         carriers.broker("redis://host", [], lambda: False)
 
 
-@pytest.mark.parametrize("address", ["redis://host:port/0", "redis://[host/0"])
-def test_an_address_that_cannot_be_read_is_refused(address):
+@pytest.mark.parametrize("address", ["redis://host:port/0", "redis://[host/0", "redis://:hunter/22@host/0"])
+def test_an_address_that_cannot_be_read_is_refused_and_not_repeated(address):
     pytest.importorskip("redis")
-    with pytest.raises(SettingsRefused, match="redis://host:port/0"):
+    with pytest.raises(SettingsRefused, match="redis://host:port/0") as refused:
         carriers.broker(address, [], lambda: False)
+    assert "hunter" not in str(refused.value)
+
+
+def test_two_processes_do_not_acknowledge_as_one():
+    pytest.importorskip("redis")
+    carried = carriers.broker("redis://host", [], lambda: False)
+    before = vars(carried)["broker_id"]
+    carried.carrier.begin()
+    assert vars(carried)["broker_id"] != before
+
+
+def test_an_acknowledgement_that_fails_for_good_keeps_no_thread(broker, task, monkeypatch):
+    def broken(consumer, message):
+        raise ValueError("no")
+
+    monkeypatch.setattr(_StubConsumer, "ack", broken)
+    with running(broker, threads=1):
+        assert [ended(task.send()).state for _ in range(2)] == [State.SUCCEEDED] * 2

@@ -56,6 +56,7 @@ class InMemory(Carrier):
         consumer.queue.task_done()
 
     def forget_everything(self) -> None:
+        """Throw away all that it holds."""
         for waiting in self.broker.queues.values():
             while not waiting.empty():
                 waiting.get()

@@ -44,7 +44,7 @@ def broker(transactional_db: None, nightshift: Callable[..., None]) -> RowBroker
     """The broker that was chosen, with the whole stack under it."""
     if address := os.environ.get(databases.CARRIER):
         carried = carriers.broker(address, stack.middleware(), lambda: False)
-        carried.carrier.forget_everything()
+        carried.carrier.broker.client.flushdb()
         return carried
     return DatabaseBroker(stack.middleware())
 

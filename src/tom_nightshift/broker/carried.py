@@ -1,4 +1,4 @@
-"""Dramatiq's Redis and RabbitMQ brokers as carriers of Nightshift's jobs.
+"""One of Dramatiq's own brokers as a carrier of Nightshift's jobs.
 
 A job is a row here, too. Dramatiq's broker, unchanged underneath, takes the news of it to a worker, where
 the row is claimed before the task runs and its outcome committed before the message is acknowledged. A task

@@ -1,4 +1,4 @@
-"""What Nightshift asks of Redis and RabbitMQ: to take doorbells to the workers, by Dramatiq's own brokers."""
+"""What Nightshift asks of a carrier, such as Redis: to take doorbells to the workers, by Dramatiq's own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Carrier(abc.ABC):
     """One of Dramatiq's brokers as a carrier of doorbells.
 
     Parameters:
-        broker: the broker, whose own ``enqueue`` and hooks ``publish_with`` calls.
+        broker: the one whose ``publish`` it calls.
     """
 
     name = ""
@@ -82,10 +82,6 @@ class Carrier(abc.ABC):
     @abc.abstractmethod
     def give_back(self, consumer: Any, message: Any) -> None:
         """Others are to have a message that a consumer has fetched."""
-
-    @abc.abstractmethod
-    def forget_everything(self) -> None:
-        """Throw away all that it holds."""
 
     @contextmanager
     def _answering(self) -> Iterator[None]:

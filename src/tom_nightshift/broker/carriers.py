@@ -30,11 +30,12 @@ def broker(address: str, middleware: list[Middleware], runs_here: Callable[[], b
     scheme = address.partition(":")[0]
     module = _module(scheme)
     try:
-        made = module.make(address, [])
-    except ValueError as error:
+        made = module.make(address)
+    except ValueError:  # what it says may have a piece of a password in it
         raise SettingsRefused(
-            f"NIGHTSHIFT['BROKER'] is no address of a server ({error}): write it as {scheme}://host:port/0."
-        ) from error
+            f"NIGHTSHIFT['BROKER'] begins with {scheme}://, and the rest cannot be read: write it as "
+            f"{scheme}://host:port/0, and what is special in a password as %XX."
+        ) from None
     carried = carry(made, module.CARRIER, runs_here)
     for one in around(middleware):
         carried.add_middleware(one)

@@ -73,19 +73,15 @@ class RedisCarrier(Carrier):
     def _key(self, name: str) -> str:
         return f"{self.broker.namespace}:{name}"
 
-    def forget_everything(self) -> None:
-        with self._answering():
-            self.broker.client.flushdb()
-
 
 CARRIER = RedisCarrier
 
 
-def make(url: str, middleware: list[Any]) -> RedisBroker:
-    """Dramatiq's broker for a URL, which goes to the client library as it is."""
+def make(url: str) -> RedisBroker:
+    """Dramatiq's broker for a URL, which goes to the client library as it is; without any middleware."""
     return RedisBroker(  # type: ignore[no-untyped-call]
         url=url,
-        middleware=middleware,
+        middleware=[],
         heartbeat_timeout=HEARTBEAT_TIMEOUT,
         maintenance_chance=MAINTENANCE_CHANCE,
     )

@@ -1,4 +1,4 @@
-"""Jobs that a carrier (Redis, RabbitMQ) takes to the workers.
+"""Jobs that a carrier, such as Redis, takes to the workers.
 
 A carrier's message is a doorbell: it names a row, and the row decides. ``published_at`` says that a doorbell
 for this row is out. It is written before the message is sent, and taken back if that fails; who claims the
